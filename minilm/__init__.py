@@ -1,0 +1,1 @@
+"""A glass box for language models."""

@@ -1,0 +1,51 @@
+"""Models by name: create, load and wrap; a framework is imported only when its name is asked for.
+
+torch takes 0.9 s to import and TensorFlow 2 s, and either may be absent; so this file knows them by
+name alone.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Mapping
+from typing import Any
+
+from minilm.errors import MinilmError
+from minilm.protocols import Trainable
+from minilm.records import Array, ModelConfig
+
+__all__ = ["BACKENDS", "available", "create"]
+
+BACKENDS = {  # name -> (module, what must be importable, the extra that brings it)
+    "numpy": ("minilm.backends.numpy_lstm", "numpy", ""),
+    "torch": ("minilm.backends.torch_lstm", "torch", "torch"),
+    "tensorflow": ("minilm.backends.tensorflow_lstm", "tensorflow", "tensorflow"),
+}
+
+
+def available() -> list[str]:
+    """The backends whose framework is installed here, NumPy first; none is imported."""
+    return [name for name, (_, package, _) in BACKENDS.items() if importlib.util.find_spec(package)]
+
+
+def create(
+    name: str,
+    config: ModelConfig,
+    dtype: str = "float32",
+    device: str = "cpu",
+    weights: Mapping[str, Array] | None = None,
+) -> Trainable:
+    """An LSTM language model in a framework: "numpy", "torch" or "tensorflow".
+
+    Its weights are the given canonical arrays, or the seeded initial ones of the config. Raises
+    MinilmError for an unknown backend, or one whose framework is not installed.
+    """
+    if name not in BACKENDS:
+        raise MinilmError(f"Backend must be one of {', '.join(BACKENDS)}, got {name!r}")
+    module, package, extra = BACKENDS[name]
+    if not importlib.util.find_spec(package):
+        raise MinilmError(
+            f"Backend {name} needs {package}, which is not installed; run: pip install 'minilm[{extra}]'"
+        )
+    return importlib.import_module(module).create(config, dtype=dtype, device=device, weights=weights)

@@ -1,0 +1,78 @@
+"""The command minilm: each sub-command parses, calls and renders; its module is loaded when it is named.
+
+`minilm --help` must answer at once, so no sub-command is imported before it is asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from minilm.errors import MinilmError
+
+__all__ = ["main"]
+
+COMMANDS = {  # name -> (module, one line); the first five are the first hour's
+    "demo": ("minilm.cli.demo", "The whole product in about a minute, with an HTML report."),
+    "generate": ("minilm.cli.generate", "Stream text and see how every token was chosen."),
+    "train": ("minilm.cli.train", "Train a tokenizer and an LSTM on a text or on stories."),
+    "compare": ("minilm.cli.compare", "Hold two frameworks side by side on equal weights."),
+    "lesson": ("minilm.cli.lesson", "The course: list, start and check its lessons."),
+    "tokenizer": ("minilm.cli.tokenizer", "Train, encode, and explain merge by merge."),
+    "check-setup": ("minilm.cli.check_setup", "What this machine can run, and how to mend the rest."),
+    "bench": ("minilm.cli.bench", "Speed of every backend, as ratios to the plain framework."),
+}
+FIRST_HOUR = ("demo", "generate", "train", "compare", "lesson")
+
+
+class _Commands(click.Group):
+    """Sub-commands by name, imported one at a time; help lists five, --help-all every one."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        return importlib.import_module(COMMANDS[cmd_name][0]).command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        names = COMMANDS if ctx.meta.get("all") else FIRST_HOUR
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, COMMANDS[name][1]) for name in names])
+
+
+def _help_all(ctx: click.Context, _parameter: click.Parameter, asked: bool) -> None:
+    if asked:
+        ctx.meta["all"] = True
+        click.echo(ctx.get_help())
+        ctx.exit()
+
+
+@click.command(
+    cls=_Commands,
+    epilog="Example: minilm generate --prompt 'Once upon a time' --max-tokens 5",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.option(
+    "--help-all",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_help_all,
+    help="Show every command.",
+)
+@click.version_option(package_name="minilm")
+def command() -> None:
+    """A glass box for language models: train small ones, and watch every token being chosen."""
+
+
+def main() -> None:
+    """Run the command line; a user's mistake is one line and exit code 2."""
+    try:
+        command(standalone_mode=True)
+    except MinilmError as error:
+        click.echo(f"minilm: {error}", err=True)
+        sys.exit(2)

@@ -1,0 +1,1 @@
+"""Everything that shows records and computes nothing."""

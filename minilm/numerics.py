@@ -1,0 +1,93 @@
+"""Softmax, entropy, cosine, rank and adaptive k, in float64, each in a line that can be checked by hand.
+
+No framework and no sampling stage: only what both need.
+"""
+
+import numpy as np
+
+from minilm.records import Array
+
+__all__ = ["adaptive_k", "cosine", "entropy", "log_softmax", "log_sum_exp", "rank", "softmax"]
+
+
+def log_sum_exp(scores: Array, axis: int = -1) -> Array:
+    """ln of the sum of e^scores along an axis, in float64; -inf entries count as 0.
+
+    >>> round(float(log_sum_exp(np.log([0.25, 0.25, 0.5]))), 12)
+    0.0
+    """
+    scores = np.asarray(scores, dtype=np.float64)
+    top = scores.max(axis=axis, keepdims=True)
+    return np.squeeze(top, axis) + np.log(np.exp(scores - top).sum(axis=axis))
+
+
+def log_softmax(scores: Array, axis: int = -1) -> Array:
+    """scores less their log-sum-exp, in float64: log-probabilities of the same shape.
+
+    >>> log_softmax(np.array([0.0, 0.0])).round(4).tolist()
+    [-0.6931, -0.6931]
+    """
+    scores = np.asarray(scores, dtype=np.float64)
+    return scores - np.expand_dims(log_sum_exp(scores, axis), axis)
+
+
+def softmax(scores: Array, axis: int = -1) -> Array:
+    """Probabilities of scores, in float64; -inf becomes 0.
+
+    >>> softmax(np.array([1.0, 1.0, -np.inf])).tolist()
+    [0.5, 0.5, 0.0]
+    """
+    scores = np.asarray(scores, dtype=np.float64)
+    powers = np.exp(scores - scores.max(axis=axis, keepdims=True))
+    return powers / powers.sum(axis=axis, keepdims=True)
+
+
+def entropy(probabilities: Array) -> float:
+    """Shannon entropy in nats; 0 ln 0 is 0.
+
+    >>> round(entropy(np.array([0.5, 0.5, 0.0])), 4)
+    0.6931
+    """
+    p = np.asarray(probabilities, dtype=np.float64)
+    p = p[p > 0]
+    return float(-(p @ np.log(p)))
+
+
+def cosine(a: Array, b: Array) -> float:
+    """Cosine of the angle between two vectors; 0 where one of them is the null vector.
+
+    >>> cosine(np.array([1.0, 0.0]), np.array([-2.0, 0.0]))
+    -1.0
+    """
+    a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    length = np.sqrt((a @ a) * (b @ b))
+    return float(a @ b / length) if length else 0.0
+
+
+def rank(scores: Array, index: int) -> int:
+    """Place of an entry from the best, from 1; among equals the lower index is first.
+
+    >>> [rank(np.array([3.0, 2.0, 3.0]), i) for i in range(3)]
+    [1, 3, 2]
+    """
+    value = scores[index]
+    return int(np.count_nonzero(scores > value) + np.count_nonzero(scores[:index] == value)) + 1
+
+
+def adaptive_k(
+    probabilities: Array, mass: float = 0.95, minimum: int = 8, maximum: int = 64
+) -> tuple[int, float]:
+    """The fewest best tokens that hold `mass`, clamped to [minimum, maximum] and to the number above 0.
+
+    Returns k and the probability that k tokens hold.
+
+    >>> adaptive_k(np.array([0.5, 0.3, 0.2, 0.0]), mass=0.8, minimum=1)
+    (2, 0.8)
+    """
+    p = np.asarray(probabilities, dtype=np.float64)
+    if p.size > maximum:
+        p = np.partition(p, p.size - maximum)[p.size - maximum :]
+    held = np.cumsum(np.sort(p[p > 0])[::-1])
+    reached = int(np.searchsorted(held, mass - 1e-12)) + 1
+    k = min(max(reached, minimum), maximum, held.size)
+    return k, float(held[k - 1])

@@ -1,0 +1,1 @@
+"""From logits to one token, in stages that can be watched."""

@@ -1,0 +1,1 @@
+"""Text to batches to steps: training as a generator of frozen records."""

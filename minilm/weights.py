@@ -1,0 +1,69 @@
+"""Canonical weights: names, shapes, gate order i, f, g, o; and the seeded initial draw.
+
+One set of names for every backend, so that one file of arrays opens in all of them. How a framework
+lays them out inside is its own affair.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from minilm.dice import generator
+from minilm.errors import MinilmError
+from minilm.records import Array, ModelConfig
+
+__all__ = ["GATES", "check", "initial", "shapes"]
+
+GATES = ("i", "f", "g", "o")  # input, forget, candidate, output: the order of the four blocks of 4H
+
+
+def shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
+    """Name and shape of every array, in canonical order.
+
+    >>> shapes(ModelConfig(10, 4, 3))["lstm.0.kernel"]
+    (4, 12)
+    """
+    v, e, h = config.vocab_size, config.embedding_size, config.hidden_size
+    result: dict[str, tuple[int, ...]] = {"embedding": (v, e)}
+    for layer in range(config.layers):
+        result[f"lstm.{layer}.kernel"] = (e if layer == 0 else h, 4 * h)
+        result[f"lstm.{layer}.recurrent"] = (h, 4 * h)
+        result[f"lstm.{layer}.bias"] = (4 * h,)
+    return result | {"head.kernel": (h, v), "head.bias": (v,)}
+
+
+def initial(config: ModelConfig, dtype: str = "float32") -> dict[str, Array]:
+    """The first weights, a pure function of config.seed: embedding N(0, 1), the rest U(-1/√H, 1/√H).
+
+    Biases start at 0 but the forget gate's, which start at 1 (Jozefowicz et al., 2015). The numbers
+    are drawn in float64 and then rounded, so that float32 and float64 models start alike.
+    """
+    bound = 1 / np.sqrt(config.hidden_size)
+    arrays = {}
+    for number, (name, shape) in enumerate(shapes(config).items()):
+        rng = generator(config.seed, "weights", number)
+        if name == "embedding":
+            values = rng.standard_normal(shape)
+        elif name.endswith("bias"):
+            values = np.zeros(shape)
+            if name.startswith("lstm"):
+                values[config.hidden_size : 2 * config.hidden_size] = 1
+        else:
+            values = rng.uniform(-bound, bound, shape)
+        arrays[name] = values.astype(dtype)
+    return arrays
+
+
+def check(config: ModelConfig, arrays: Mapping[str, Any]) -> None:
+    """Raise MinilmError unless arrays hold every weight of the config, in its shape, and finite."""
+    for name, shape in shapes(config).items():
+        if name not in arrays:
+            raise MinilmError(f"Weight {name} is missing; got {', '.join(sorted(arrays)[:8]) or 'none'}")
+        got = np.shape(arrays[name])
+        if got != shape:
+            raise MinilmError(f"Weight {name} must have shape {shape}, got {got}; is it another model's?")
+        if not np.all(np.isfinite(arrays[name])):
+            raise MinilmError(f"Weight {name} holds a number that is not finite; the file is damaged")

@@ -1,0 +1,1 @@
+"""Text to ids and back: SentencePiece BPE, and the same algorithm by hand."""
