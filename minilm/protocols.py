@@ -88,7 +88,7 @@ class Trainable(LanguageModel, Protocol):
         ...
 
     def snapshot(self) -> Mapping[str, Array]:
-        """Copies of weights, moments (`adam.m.NAME`, `adam.v.NAME`) and `adam.step`: a value to go back to."""
+        """A value to go back to: copies of weights, moments (`adam.m.NAME`, `adam.v.NAME`), `adam.step`."""
         ...
 
     def restore(self, arrays: Mapping[str, Array]) -> None:

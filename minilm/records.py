@@ -24,6 +24,7 @@ __all__ = [
     "OptimizerConfig",
     "ParameterNorms",
     "Reading",
+    "Removal",
     "StageEffect",
     "Step",
     "TrainStep",
@@ -142,12 +143,20 @@ class StageEffect:
 
 
 @dataclass(frozen=True, slots=True)
+class Removal:
+    """What removed a token: the stage, and the number that failed ("0.012 < 0.05 x 0.31")."""
+
+    stage: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Candidate(_Shown):
     """One token that could have been next.
 
     logit, p_model, logp_model: as the model gave them (temperature 1, nothing applied); p_tempered:
     just after Temperature, else p_model; p_final: what the draw fell on; rank: over the whole
-    vocabulary by logit, from 1; removed_by: the stage and the number that failed, or None.
+    vocabulary by logit, from 1; removed_by: the stage that removed it and why, or None.
     """
 
     id: int
@@ -159,7 +168,7 @@ class Candidate(_Shown):
     p_tempered: float
     p_final: float
     rank: int
-    removed_by: str | None = None
+    removed_by: Removal | None = None
 
 
 @dataclass(frozen=True, slots=True)
