@@ -21,8 +21,8 @@ setup: $(READY) ## create .venv and install everything into it
 # PyTorch's index of CPU builds is added; where neither has one, the set-up stops instead.
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; (3, 11) <= v < (3, 14) or sys.exit("minilm needs Python 3.11 to 3.13, got %d.%d; run: make PYTHON=python3.13 $(or $(MAKECMDGOALS),setup)" % v[:2])'
-	@echo "Setting up .venv: about 680 MB to download (torch, TensorFlow, transformers, tools), 3 GB on disk;"
-	@echo "2 minutes on a fast line, 10 at 10 Mbit/s. Once only."
+	@echo "Setting up .venv: about 700 MB to download (torch, TensorFlow, transformers, tools), 3 GB on disk;"
+	@echo "2 minutes on a fast line, 12 at 10 Mbit/s. Once only."
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@index=""; \
 	if [ "$$(uname -s)" = Linux ] && ! $(BIN)/pip index versions torch 2>&1 | grep -F '$(TORCH)+cpu' >/dev/null; then \

@@ -1,0 +1,134 @@
+"""Who may import whom, as a table: from lower floors only, and each framework in its own files."""
+
+import ast
+import re
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+FLOORS = {  # room -> floor; a room imports itself and lower floors
+    "errors": 0, "records": 0, "dice": 0, "numerics": 1,
+    "protocols": 2, "weights": 2,
+    "sampling": 3, "inside": 3, "backends": 3,
+    "generation": 4, "training": 4, "attribution": 4,
+    "builtin": 5, "comparison": 5, "doctor": 5, "bench": 5,
+    "faces": 6,
+    "studio": 7, "grading": 7,
+    "cli": 8,
+    "": 9, "__main__": 9,  # minilm itself: the public names
+}  # fmt: skip
+ONLY = {"faces": {"records", "numerics", "errors"}}  # a face renders records and computes nothing
+TOKENIZER = {
+    "builtin",
+    "bench",
+    "comparison",
+    "studio",
+    "cli",
+}  # the others know the TextCodec protocol alone
+BY_NAME = {"minilm", "minilm.records", "minilm.backends", "minilm.cli"}  # what they load when it is asked for
+FRAMEWORKS = {  # package -> the modules that may import it
+    "torch": r"minilm\.(backends|bench|doctor)\.(torch_\w+|huggingface\w*)",
+    "transformers": r"(minilm\.(backends|bench)|tokenizer)\.huggingface\w*",
+    "tokenizers": r"tokenizer\.huggingface\w*",
+    "tensorflow": r"minilm\.(backends|bench|doctor)\.tensorflow_\w+",
+    "keras": r"minilm\.(backends|bench|doctor)\.tensorflow_\w+",
+    "matplotlib": r"minilm\.faces\.plots\w*",
+    "rich": r"minilm\.(faces|cli)\.\w+",
+    "click": r"minilm\.cli(\.\w+)?",
+    "fastapi": r"minilm\.studio\.\w+",
+    "uvicorn": r"minilm\.studio\.\w+",
+    "llguidance": r"minilm\.sampling\.constraint\w*",
+    "sentencepiece": r"(tokenizer\.spm|minilm\.bench)\w*(\.\w+)?",
+}
+
+
+def module_name(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = {
+    module_name(path): path for top in ("minilm", "tokenizer") for path in sorted((ROOT / top).rglob("*.py"))
+}
+
+
+def imports(source: str) -> set[str]:
+    """Every dotted name that a source imports, at any depth; a type-checker's block aside."""
+    found = set()
+    pending: list[ast.AST] = [ast.parse(source)]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            continue
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {f"{'.' * node.level}{node.module or ''}.{alias.name}" for alias in node.names}
+        pending += ast.iter_child_nodes(node)
+    return found
+
+
+def room(module: str) -> str:
+    return [*module.split("."), ""][1]
+
+
+def complaint(module: str, target: str) -> str | None:
+    """Why a module may not import a dotted name, or None."""
+    top = target.split(".")[0]
+    if target.startswith("."):
+        return "relative import"
+    if top in FRAMEWORKS and not re.fullmatch(FRAMEWORKS[top], module):
+        return f"{top} is imported only by {FRAMEWORKS[top]}"
+    if module.startswith("tokenizer"):
+        return "tokenizer knows nothing of minilm" if top == "minilm" else None
+    here, there = room(module), room(target)
+    if top == "tokenizer" and here not in TOKENIZER | {""}:
+        return "only " + ", ".join(sorted(TOKENIZER)) + " bring a tokenizer"
+    if top != "minilm" or here == there:
+        return None
+    if there not in ONLY.get(here, {there}):
+        return f"{here} imports only {ONLY[here]}"
+    return None if FLOORS[there] < FLOORS[here] else f"floor {FLOORS[here]} imports floor {FLOORS[there]}"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_imports_only_from_lower_floors(module):
+    found = imports(MODULES[module].read_text("utf-8"))
+    wrong = {target: complaint(module, target) for target in sorted(found) if complaint(module, target)}
+    assert not wrong
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if name not in BY_NAME])
+def test_only_named_modules_import_by_name(module):
+    by_name = {"importlib", "importlib.import_module", "importlib.util"}
+    assert not by_name & imports(MODULES[module].read_text("utf-8"))
+
+
+def test_there_are_no_circles():
+    graph = {}
+    for module, path in MODULES.items():
+        names = imports(path.read_text("utf-8"))
+        modules = {name if name in MODULES else name.rpartition(".")[0] for name in names}
+        graph[module] = modules & set(MODULES) - {module}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+
+
+@pytest.mark.parametrize(
+    ("module", "target"),
+    [
+        ("minilm.sampling.stages", "minilm.generation.cursor"),
+        ("minilm.faces.text", "minilm.sampling.stages"),
+        ("minilm.training.fit", "torch"),
+        ("minilm.backends.torch_lstm", "tensorflow"),
+        ("minilm.backends.torch_lstm", "tokenizer"),
+        ("minilm.generation.cursor", "minilm.training.fit"),
+        ("tokenizer.spm", "minilm.errors"),
+        ("minilm.cli.demo", "matplotlib.pyplot"),
+    ],
+)
+def test_the_table_refuses(module, target):
+    assert complaint(module, target)
