@@ -1,0 +1,232 @@
+"""The generation loop: a cursor is a place in a generation, and moving makes a new one.
+
+peek() looks at the next step without moving, advance() gives the next cursor, the same for a drawn and
+a forced token. Old cursors stay usable, so that rewind and branch are nothing but keeping them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from minilm.dice import draw
+from minilm.errors import MinilmError
+from minilm.generation.settings import Settings, bind
+from minilm.generation.texts import TokenTexts
+from minilm.numerics import cosine
+from minilm.protocols import LanguageModel, TextCodec, TextDecoder
+from minilm.records import Array, Embedding, Reading, Step, frozen_array
+from minilm.sampling import Context, Stage, decide
+
+__all__ = ["Cursor", "start", "stream"]
+
+
+@dataclass(frozen=True, eq=False)
+class Cursor:
+    """A place in a generation: what has been read, what the model answered, the text so far.
+
+    ids: (n,) everything read, prompt included; reading: the model's answer to it; text: what has been
+    generated; branch: whose dice are thrown.
+    """
+
+    model: LanguageModel = field(repr=False)
+    codec: TextCodec = field(repr=False)
+    settings: Settings
+    texts: TokenTexts = field(repr=False)
+    ids: Array
+    prompt_length: int
+    reading: Reading = field(repr=False)
+    embedding: Embedding = field(repr=False)
+    decoder: TextDecoder = field(repr=False)
+    text: str = ""
+    offset: int = 0
+    branch: int = 0
+
+    @property
+    def index(self) -> int:
+        """How many tokens have been generated."""
+        return len(self.ids) - self.prompt_length
+
+    @property
+    def context(self) -> Context:
+        """What the stages are told."""
+        return Context(self.ids, self.prompt_length, self.settings.eos_ids, self.settings.max_tokens)
+
+    def peek(self, force: int | None = None) -> Step:
+        """The next step, without moving; with force, the step that takes this token instead."""
+        return self._next if force is None else self._step(force)
+
+    def advance(self, token_id: int | None = None) -> Cursor:
+        """The cursor after the drawn token, or after the one given; this cursor stays usable."""
+        step = self.peek(token_id)
+        new = step.decision.chosen.id
+        reading = self.model.read([new], self.reading.state, inner=self.settings.inner)
+        decoder = self.decoder.copy()
+        decoder.push(new)
+        return replace(
+            self,
+            ids=frozen_array(np.append(self.ids, new)),
+            reading=reading,
+            embedding=_embedding(reading, self.embedding.vector),
+            decoder=decoder,
+            text=self.text + step.new_text,
+            offset=self.offset + len(step.new_text.encode()),
+        )
+
+    def branched(self, branch: int) -> Cursor:
+        """The same place with the dice of another branch."""
+        return replace(self, branch=branch)
+
+    def with_settings(self, **changes: Any) -> Cursor:
+        """The same place with other settings; stages may be given as text."""
+        if "stages" in changes:
+            changes["stages"] = bind(changes["stages"], self.codec)
+        return replace(self, settings=replace(self.settings, **changes))
+
+    @cached_property
+    def _next(self) -> Step:
+        return self._step(None)
+
+    def _step(self, force: int | None) -> Step:
+        if force is not None and not 0 <= force < self.model.vocab_size:
+            raise MinilmError(f"Id {force} is not in the vocabulary of {self.model.vocab_size}")
+        position = len(self.ids) - 1
+        settings = self.settings
+        u = draw(settings.seed, position, self.branch) if settings.draws else None
+        try:
+            decision = decide(
+                self.reading.logits[-1],
+                self.context,
+                settings.stages,
+                u,
+                self.texts,
+                top=settings.top,
+                watch=settings.watch,
+                forced=force,
+            )
+        except MinilmError as error:
+            raise MinilmError(f"Step {self.index + 1} cannot be taken: {error}") from error
+        decoder = self.decoder.copy()
+        new_text = decoder.push(decision.chosen.id)
+        finish = self._finish(decision.chosen.id, new_text)
+        if finish:
+            new_text += decoder.flush()
+        read = int(self.ids[-1])
+        facts = (self.embedding, decision, new_text, self.offset, finish, self.branch)
+        return Step(self.index, position, read, *self.texts(read), *facts)
+
+    def _finish(self, chosen: int, new_text: str) -> str | None:
+        if chosen in self.settings.eos_ids:
+            return "eos"
+        if any(s in self.text[-len(s) :] + new_text for s in self.settings.stop):
+            return "stop"
+        if self.model.context_size is not None and len(self.ids) >= self.model.context_size:
+            return "context"
+        if self.settings.max_tokens is not None and self.index + 1 >= self.settings.max_tokens:
+            return "length"
+        return None
+
+
+def start(
+    model: LanguageModel,
+    codec: TextCodec,
+    prompt: str | Sequence[int],
+    stages: Sequence[Stage] | str = (),
+    seed: int = 0,
+    *,
+    max_tokens: int | None = 100,
+    stop: Sequence[str] = (),
+    top: int = 10,
+    watch: Sequence[int] = (),
+    eos_ids: Sequence[int] | None = None,
+    inner: Sequence[str] = (),
+    branch: int = 0,
+) -> Cursor:
+    """A cursor that has read the whole prompt: a text, begun as the model's texts begin, or ids.
+
+    eos_ids: what ends a text, by default the codec's. Raises MinilmError for an empty prompt, ids
+    outside the vocabulary or more than the context holds, and settings that make no sense.
+    """
+    ids = _prompt_ids(codec, prompt)
+    if outside := [i for i in watch if not 0 <= i < model.vocab_size]:
+        raise MinilmError(f"Id {outside[0]} to watch is not in the vocabulary of {model.vocab_size}")
+    if eos_ids is None:
+        eos_ids = [codec.special_ids["eos"]] if "eos" in codec.special_ids else []
+    settings = Settings(
+        bind(stages, codec),
+        seed,
+        max_tokens,
+        tuple(stop),
+        top,
+        tuple(watch),
+        tuple(eos_ids),
+        tuple(inner),
+    )
+    reading = model.read(ids, inner=settings.inner)
+    decoder = codec.stream()
+    for token_id in ids:
+        decoder.push(token_id)
+    return Cursor(
+        model,
+        codec,
+        settings,
+        TokenTexts(codec),
+        frozen_array(ids, np.int64),
+        len(ids),
+        reading,
+        _embedding(reading, None),
+        decoder,
+        branch=branch,
+    )
+
+
+def stream(
+    model: LanguageModel,
+    codec: TextCodec,
+    prompt: str | Sequence[int],
+    stages: Sequence[Stage] | str = (),
+    seed: int = 0,
+    **settings: Any,
+) -> Iterator[Step]:
+    """Generate: yield a Step per token until EOS, a stop string, the limit or the end of the context.
+
+    Takes what start() takes, and raises what it raises before the first step.
+    """
+    cursor = start(model, codec, prompt, stages, seed, **settings)
+    return _steps(cursor)
+
+
+def _steps(cursor: Cursor) -> Iterator[Step]:
+    while cursor.settings.max_tokens is None or cursor.index < cursor.settings.max_tokens:
+        step = cursor.peek()
+        yield step
+        if step.finish:
+            return
+        cursor = cursor.advance()
+
+
+def _prompt_ids(codec: TextCodec, prompt: str | Sequence[int]) -> list[int]:
+    if isinstance(prompt, str):
+        if not prompt:
+            raise MinilmError(
+                "The prompt is empty, so there is nothing to read; give a text, or the id of the "
+                "beginning-of-text token alone"
+            )
+        return codec.encode(prompt, special=True)
+    if not len(prompt):
+        raise MinilmError("The prompt has no ids, so there is nothing to read; give at least one")
+    return [int(i) for i in prompt]
+
+
+def _embedding(reading: Reading, previous: Array | None) -> Embedding:
+    """The embedding of the last id read; previous is the one before, where it was read earlier."""
+    vectors = reading.embeddings  # (T, E)
+    vector = frozen_array(vectors[-1])
+    if len(vectors) > 1:
+        previous = vectors[-2]
+    norm = float(np.sqrt(np.dot(vector, vector)))
+    return Embedding(vector.shape, norm, vector, None if previous is None else cosine(vector, previous))

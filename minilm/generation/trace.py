@@ -1,0 +1,106 @@
+"""Step to JSON line: a trace is what was asked, every step, and how it ended, one strict JSON value a line.
+
+Keys are the field names of the records; bytes are hexadecimal; a number that JSON cannot spell (-inf)
+is null. Every line is flushed as it is written, so a crash loses at most the line being written.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from math import isfinite
+from types import TracebackType
+from typing import Any, TextIO
+
+import numpy as np
+
+from minilm.generation.cursor import Cursor
+from minilm.records import Step
+from minilm.sampling import spell
+
+__all__ = ["SCHEMA", "TraceWriter", "as_json", "dumps"]
+
+SCHEMA = 1
+
+
+def as_json(value: Any) -> Any:
+    """A record as dicts, lists, strings and numbers.
+
+    >>> as_json(Removal("TopK(2)", "rank 3 > 2"))
+    {'stage': 'TopK(2)', 'why': 'rank 3 > 2'}
+    """
+    if is_dataclass(value) and not isinstance(value, type):
+        return {f.name: as_json(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, Mapping):
+        return {str(key): as_json(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [as_json(item) for item in value]
+    if isinstance(value, float) and not isfinite(value):
+        return None
+    return value
+
+
+def dumps(line: Mapping[str, Any]) -> str:
+    """One line of strict JSON, the schema's version first."""
+    return json.dumps({"schema": SCHEMA, **line}, ensure_ascii=False, allow_nan=False)
+
+
+def _start_line(cursor: Cursor) -> dict[str, Any]:
+    """What was asked: the first line of a trace."""
+    s = cursor.settings
+    return {
+        "start": {
+            "model": cursor.model.name,
+            "vocab_size": cursor.model.vocab_size,
+            "prompt_ids": cursor.ids.tolist(),
+            "prompt": cursor.codec.decode(cursor.ids.tolist()),
+            "stages": spell(s.stages),
+            "seed": s.seed,
+            "max_tokens": s.max_tokens,
+            "stop": list(s.stop),
+            "eos_ids": list(s.eos_ids),
+            "watch": list(s.watch),
+            "branch": cursor.branch,
+        }
+    }
+
+
+class TraceWriter:
+    """Writes a trace, line by line, flushed; a context manager over an open text file.
+
+    It keeps ids and text alone of what it wrote, for the last line.
+    """
+
+    def __init__(self, file: TextIO, cursor: Cursor) -> None:
+        self._file = file
+        self._ids: list[int] = []
+        self._text: list[str] = []
+        self._finish: str | None = None
+        self._write(_start_line(cursor))
+
+    def step(self, step: Step) -> None:
+        """Write one step."""
+        self._ids.append(step.decision.chosen.id)
+        self._text.append(step.new_text)
+        self._finish = step.finish
+        self._write(as_json(step))
+
+    def __enter__(self) -> TraceWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        end = {"ids": self._ids, "text": "".join(self._text), "finish": self._finish, "steps": len(self._ids)}
+        if error is not None:
+            end["error"] = f"{type(error).__name__}: {error}"
+        self._write({"end": end})
+
+    def _write(self, line: Mapping[str, Any]) -> None:
+        self._file.write(dumps(line) + "\n")
+        self._file.flush()

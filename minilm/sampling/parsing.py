@@ -1,0 +1,82 @@
+"""Reads stages as they are spelled everywhere: "Temperature(0.8) TopK(40)" to a tuple of stages.
+
+Arguments are literals; nothing is evaluated.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+
+from minilm.errors import MinilmError
+from minilm.sampling import stages
+from minilm.sampling.stages import Stage
+
+__all__ = ["STAGES", "parse", "spell"]
+
+STAGES: dict[str, type[Stage]] = {name: getattr(stages, name) for name in stages.__all__ if name != "Stage"}
+_LONGEST = 20_000
+_NAME = re.compile(r"[\s,]*(?:([A-Za-z_]\w*)\s*\(|(\S))")
+
+
+def parse(text: str) -> tuple[Stage, ...]:
+    """The stages of a text, in order; separated by spaces or commas. Raises MinilmError.
+
+    >>> parse("Temperature(0.8) TopK(40)")
+    (Temperature(0.8), TopK(40))
+    """
+    if len(text) > _LONGEST:
+        raise MinilmError(f"Stages may take {_LONGEST:,} characters, got {len(text):,}")
+    found: list[Stage] = []
+    position = 0
+    while (match := _NAME.match(text, position)) is not None:
+        if match[2]:
+            raise MinilmError(f"A stage is written like TopK(40), got {text[match.start(2) :]!r}")
+        start = match.start(1)
+        position = _end_of_call(text, start)
+        found.append(_stage(text[start:position]))
+    return tuple(found)
+
+
+def spell(pipeline: tuple[Stage, ...]) -> str:
+    """The text of stages; parse() reads it back.
+
+    >>> spell(parse("TopK(3),TopP(0.9)"))
+    'TopK(3) TopP(0.9)'
+    """
+    return " ".join(repr(stage) for stage in pipeline)
+
+
+class _Infinity(ast.NodeTransformer):
+    """inf is how Python spells the number, though not a literal of its grammar."""
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        return ast.Constant(float("inf")) if node.id == "inf" else node
+
+
+def _end_of_call(text: str, start: int) -> int:
+    """Just after the first closing bracket that makes text[start:] a whole expression."""
+    end = start
+    while (end := text.find(")", end) + 1) > 0:
+        try:
+            ast.parse(text[start:end], mode="eval")
+        except (SyntaxError, ValueError, MemoryError, RecursionError):
+            continue
+        return end
+    raise MinilmError(f"A bracket is not closed in the stages {text[start:]!r}; write them like TopK(40)")
+
+
+def _stage(text: str) -> Stage:
+    call = _Infinity().visit(ast.parse(text, mode="eval").body)
+    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
+        raise MinilmError(f"A stage is written like TopK(40), got {text!r}")
+    if call.func.id not in STAGES:
+        raise MinilmError(f"No stage is called {call.func.id}; there are {', '.join(STAGES)}")
+    try:
+        arguments = [ast.literal_eval(node) for node in call.args]
+        named = {k.arg or "**": ast.literal_eval(k.value) for k in call.keywords}
+        return STAGES[call.func.id](*arguments, **named)
+    except MinilmError:
+        raise
+    except (TypeError, ValueError, AttributeError) as error:
+        raise MinilmError(f"The stage {text!r} does not fit: {error}") from error

@@ -1,0 +1,90 @@
+"""What the sampling stages hand on: the survivors with their scores, and the context they stand in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from minilm.errors import MinilmError
+from minilm.records import Array
+
+__all__ = ["Context", "Scores", "places", "softmax32"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scores:
+    """The survivors of the stages so far; every score is finite.
+
+    ids: (S,) ascending; values: (S,) float32, the score of each.
+    """
+
+    ids: Array
+    values: Array
+
+    @classmethod
+    def of(cls, logits: Array) -> Scores:
+        """All tokens of a vector (V,) of logits; those at -inf are left out.
+
+        Raises MinilmError for NaN and +inf (how many, and the first) and where nothing is left.
+        """
+        values = np.asarray(logits, dtype=np.float32)
+        if np.isfinite(np.add.reduce(values)):
+            return cls(np.arange(values.size), values)
+        bad = np.flatnonzero(np.isnan(values) | (values == np.inf))
+        if bad.size:
+            raise MinilmError(
+                f"{bad.size} of {values.size} logits are not finite, the first is {values[bad[0]]} at id "
+                f"{bad[0]}; the model is damaged or diverged while training"
+            )
+        ids = np.flatnonzero(values > -np.inf)
+        if not ids.size:
+            raise MinilmError(f"All {values.size} logits are -inf, so no token can follow")
+        return cls(ids, values[ids])
+
+    def keep(self, mask: Array) -> Scores:
+        """The survivors where mask (S,) is true."""
+        return Scores(self.ids[mask], self.values[mask])
+
+    def changed(self, where: Array, values: Array) -> Scores:
+        """The same survivors with new scores at the places `where`."""
+        new = self.values.copy()
+        new[where] = values
+        return Scores(self.ids, new)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Context:
+    """Where a token is to be chosen.
+
+    ids: (n,) everything so far, the prompt included; prompt_length: how many of them were given;
+    eos_ids: what ends a text; limit: the most tokens to be generated, None without a limit.
+    """
+
+    ids: Array
+    prompt_length: int = 0
+    eos_ids: tuple[int, ...] = ()
+    limit: int | None = None
+
+    @property
+    def generated(self) -> int:
+        """How many tokens have been generated so far."""
+        return len(self.ids) - self.prompt_length
+
+
+def places(scores: Scores, wanted: Array | Sequence[int]) -> Array:
+    """The places among the survivors of those wanted ids that are still there.
+
+    >>> places(Scores(np.array([1, 4, 6]), np.zeros(3, np.float32)), [4, 5]).tolist()
+    [1]
+    """
+    found = np.searchsorted(scores.ids, wanted)
+    found[found == scores.ids.size] = 0
+    return found[scores.ids[found] == wanted]
+
+
+def softmax32(values: Array) -> Array:
+    """Probabilities in float32, as transformers computes them inside its truncations."""
+    powers = np.exp(values - np.maximum.reduce(values))
+    return powers / np.add.reduce(powers)

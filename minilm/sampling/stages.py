@@ -1,0 +1,248 @@
+"""One small frozen dataclass per sampling stage: scores in, scores out.
+
+Values are float32 in transformers' order of operations. Each truncation works on the softmax of what
+is left, and can say of a token which number failed. The rarer stages stand in more.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+
+import numpy as np
+
+from minilm.errors import MinilmError
+from minilm.protocols import TextCodec
+from minilm.records import Array
+from minilm.sampling.scores import Context, Scores, places, softmax32
+
+__all__ = ["Bias", "Greedy", "MinP", "RepetitionPenalty", "Stage", "Temperature", "TopK", "TopP"]
+
+
+@dataclass(frozen=True, repr=False)
+class Stage:
+    """A step of the sampling pipeline: a callable from (scores, context) to scores.
+
+    Its repr is its one spelling everywhere: `repr(TopK(40))` is "TopK(40)", and parse() reads it back.
+    """
+
+    def __call__(self, scores: Scores, context: Context) -> Scores:
+        """The survivors and their scores after this stage."""
+        raise NotImplementedError
+
+    def bind(self, codec: TextCodec) -> Stage:
+        """The same stage with its words resolved to ids; most stages have none."""
+        return self
+
+    def reasons(self, before: Scores, context: Context, ids: Sequence[int]) -> list[str]:
+        """Why each of these ids, all among `before`, was removed: the number that failed."""
+        return ["removed"] * len(ids)
+
+    def __repr__(self) -> str:
+        shown = [repr(getattr(self, f.name)) for f in fields(self) if f.repr]
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+@dataclass(frozen=True, repr=False)
+class Greedy(Stage):
+    """Leaves the best token alone, the lowest id among equals; then nothing is drawn."""
+
+    def __call__(self, scores: Scores, context: Context) -> Scores:
+        """One survivor."""
+        best = int(np.argmax(scores.values))
+        return Scores(scores.ids[best : best + 1], scores.values[best : best + 1])
+
+    def reasons(self, before: Scores, context: Context, ids: Sequence[int]) -> list[str]:
+        """The best score that each was compared with."""
+        best = before.values.max()
+        return [f"score {v:.4g} is not the best, {best:.4g}" for v in _values(before, ids)]
+
+
+@dataclass(frozen=True, repr=False)
+class Temperature(Stage):
+    """Divides every score by t > 0: below 1 sharper, above 1 flatter (Ackley et al., 1985)."""
+
+    t: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.t < np.inf:
+            raise MinilmError(f"Temperature must be above 0, got {self.t}; for greedy use Greedy()")
+
+    def __call__(self, scores: Scores, context: Context) -> Scores:
+        """The same survivors, scores / t."""
+        if self.t == 1:
+            return scores
+        with np.errstate(over="ignore"):
+            values = scores.values / np.float32(self.t)
+        if not np.isfinite(np.add.reduce(values)):
+            raise MinilmError(f"Temperature {self.t} makes scores overflow; for greedy use Greedy()")
+        return Scores(scores.ids, values)
+
+
+@dataclass(frozen=True, repr=False)
+class TopK(Stage):
+    """Keeps the k best tokens, and those equal to the k-th (Fan et al., 2018)."""
+
+    k: int
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.k, int) or self.k < 1:
+            raise MinilmError(f"TopK must be a whole number from 1, got {self.k}; leave it out to keep all")
+
+    def _cut(self, scores: Scores) -> np.float32:
+        return np.partition(scores.values, scores.values.size - self.k)[scores.values.size - self.k]
+
+    def __call__(self, scores: Scores, context: Context) -> Scores:
+        """The survivors with a score of at least the k-th largest."""
+        if self.k >= scores.ids.size:
+            return scores
+        return scores.keep(scores.values >= self._cut(scores))
+
+    def reasons(self, before: Scores, context: Context, ids: Sequence[int]) -> list[str]:
+        """The place of each among the survivors before."""
+        return [f"rank {1 + np.count_nonzero(before.values > v)} > {self.k}" for v in _values(before, ids)]
+
+
+@dataclass(frozen=True, repr=False)
+class TopP(Stage):
+    """Keeps the fewest best tokens whose mass reaches p; the crossing token stays (Holtzman et al., 2020).
+
+    Among equal scores the lower id is taken first.
+    """
+
+    p: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.p <= 1:
+            raise MinilmError(f"TopP must lie between 0 and 1, got {self.p}")
+
+    def __call__(self, scores: Scores, context: Context) -> Scores:
+        """The survivors that the nucleus holds; at least the best one."""
+        if self.p == 1:
+            return scores
+        order = np.argsort(-scores.values, kind="stable")[::-1]  # worst first, as transformers sums
+        below = np.cumsum(softmax32(scores.values[order]), dtype=np.float64).astype(np.float32)
+        keep = np.empty(order.size, dtype=bool)
+        keep[order] = below > np.float32(1 - self.p)
+        keep[order[-1]] = True
+        return scores.keep(keep)
+
+    def reasons(self, before: Scores, context: Context, ids: Sequence[int]) -> list[str]:
+        """The mass that the better tokens had reached before each."""
+        order = np.argsort(-before.values, kind="stable")
+        reached = np.empty(order.size)
+        p = softmax32(before.values[order]).astype(np.float64)
+        reached[order] = np.cumsum(p) - p
+        return [f"{m:.4f} reached before it" for m in reached[places(before, ids)].tolist()]
+
+
+@dataclass(frozen=True, repr=False)
+class MinP(Stage):
+    """Removes what is less likely than m times the most likely token (Nguyen et al., 2024)."""
+
+    m: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.m <= 1:
+            raise MinilmError(f"MinP must lie between 0 and 1, got {self.m}")
+
+    def __call__(self, scores: Scores, context: Context) -> Scores:
+        """The survivors with a probability of at least m times the largest."""
+        p = softmax32(scores.values)
+        keep = p >= np.float32(self.m) * np.maximum.reduce(p)
+        return scores if np.logical_and.reduce(keep) else scores.keep(keep)
+
+    def reasons(self, before: Scores, context: Context, ids: Sequence[int]) -> list[str]:
+        """The two numbers that were compared."""
+        p = softmax32(before.values)
+        return [f"{v:.4f} < {self.m} × {p.max():.4f}" for v in p[places(before, ids)].tolist()]
+
+
+@dataclass(frozen=True, repr=False)
+class RepetitionPenalty(Stage):
+    """Makes every id of the context, prompt included, less likely, once (Keskar et al., 2019).
+
+    A score s becomes s / theta where s >= 0 and s x theta below 0; so it depends on where 0 lies.
+    """
+
+    theta: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.theta < np.inf:
+            raise MinilmError(f"RepetitionPenalty must be above 0, got {self.theta}; 1 changes nothing")
+
+    def __call__(self, scores: Scores, context: Context) -> Scores:
+        """The same survivors; those that occurred have moved."""
+        if self.theta == 1:
+            return scores
+        where = places(scores, np.unique(context.ids))
+        old = scores.values[where]
+        theta = np.float32(self.theta)
+        return scores.changed(where, np.where(old < 0, old * theta, old / theta))
+
+
+@dataclass(frozen=True, repr=False)
+class Bias(Stage):
+    """Adds to the score of words, piece by piece, with and without a leading space.
+
+    words: word (or id) -> what is added, in nats. The first piece of a word gets it everywhere, each
+    further piece where the context ends with the pieces before it. -inf bans the word: its last
+    piece is removed where the rest stands before it.
+    """
+
+    words: Mapping[str | int, float]
+    sequences: tuple[tuple[tuple[int, ...], float], ...] | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        for word, bias in self.words.items():
+            if bias != bias or bias == np.inf or word == "":
+                raise MinilmError(f"Bias must map words to finite numbers or -inf, got {word!r}: {bias}")
+
+    def __hash__(self) -> int:
+        return hash(tuple(self.words.items()))
+
+    def bind(self, codec: TextCodec) -> Bias:
+        """Every word as its sequences of ids, with and without a leading space."""
+        sequences: dict[tuple[int, ...], float] = {}
+        for word, bias in self.words.items():
+            spellings = [(word,)] if isinstance(word, int) else _spellings(word, codec)
+            sequences |= {tuple(ids): bias for ids in spellings}
+        return replace(self, sequences=tuple(sequences.items()))
+
+    def __call__(self, scores: Scores, context: Context) -> Scores:
+        """Biased scores; banned tokens are gone."""
+        if self.sequences is None:
+            raise MinilmError("Bias speaks of words; bind(codec) it first, so that they become ids")
+        added = self._added(context)
+        wanted = np.array([i for i in sorted(added) if added[i]], dtype=np.int64)
+        where = places(scores, wanted)
+        if not where.size:
+            return scores
+        bias = np.array([added[i] for i in scores.ids[where].tolist()], dtype=np.float32)
+        result = scores.changed(where, scores.values[where] + bias)
+        return result if np.isfinite(bias).all() else result.keep(result.values > -np.inf)
+
+    def _added(self, context: Context) -> dict[int, float]:
+        """Id -> what is added to it in this context; several matches add up."""
+        longest = max((len(ids) for ids, _ in self.sequences or ()), default=1) - 1
+        tail = tuple(context.ids[-longest:].tolist()) if longest else ()
+        added: dict[int, dict[tuple[int, ...], float]] = {}
+        for ids, bias in self.sequences or ():
+            first = len(ids) - 1 if bias == -np.inf else 0
+            for n in range(first, len(ids)):
+                if n == 0 or tail[-n:] == ids[:n]:
+                    added.setdefault(ids[n], {})[ids[: n + 1]] = bias
+        return {i: sum(matches.values()) for i, matches in added.items()}
+
+    def reasons(self, before: Scores, context: Context, ids: Sequence[int]) -> list[str]:
+        """Banned, the only way in which a bias removes."""
+        return ["banned: bias -inf"] * len(ids)
+
+
+def _spellings(word: str, codec: TextCodec) -> list[list[int]]:
+    bare = word.removeprefix(" ")
+    return [ids for ids in (codec.encode(bare), codec.encode(" " + bare)) if ids]
+
+
+def _values(scores: Scores, ids: Sequence[int]) -> Array:
+    return scores.values[places(scores, ids)]
