@@ -28,6 +28,10 @@ class _Point:
     lse: float
     entropy: float
 
+    def p(self, values: Array) -> Array:
+        """Probabilities of some scores, in float64."""
+        return np.exp(values.astype(np.float64) - self.lse)
+
 
 def decide(
     logits: Array,
@@ -52,7 +56,7 @@ def decide(
         scores = stage(points[-1].scores, context)
         points.append(points[-1] if scores is points[-1].scores else _point(scores))
     final = points[-1]
-    p_final = np.exp(final.scores.values - final.lse)  # (S,) float64, ascending ids
+    p_final = final.p(final.scores.values)  # (S,) ascending ids
     place, interval = _fall(p_final, u) if forced is None else _forced(final.scores, p_final, forced)
     chosen = forced if forced is not None else int(final.scores.ids[place])
     best = _best(logits, max(top, _LARGEST_K))
@@ -65,7 +69,7 @@ def decide(
         candidates=candidates,
         stages=ledger.effects(chosen, watch),
         survivors=final.scores.ids.size,
-        raw=_distribution(points[0], np.exp(logits[best] - points[0].lse)),
+        raw=_distribution(points[0], points[0].p(logits[best])),
         final=_distribution(final, p_final),
         u=u,
         interval=interval,
@@ -177,8 +181,8 @@ def _mass_kept(before: _Point, after: _Point) -> float:
     """Share of the probability before a stage that its survivors held."""
     if after.scores.ids.size == before.scores.ids.size:
         return 1.0
-    old = before.scores.values[places(before.scores, after.scores.ids)].astype(np.float64)
-    return min(float(np.add.reduce(np.exp(old - before.lse))), 1.0)
+    old = before.scores.values[places(before.scores, after.scores.ids)]
+    return min(float(np.add.reduce(before.p(old))), 1.0)
 
 
 def _candidates(

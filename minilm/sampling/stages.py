@@ -195,7 +195,8 @@ class Bias(Stage):
 
     def __post_init__(self) -> None:
         for word, bias in self.words.items():
-            if bias != bias or bias == np.inf or word == "":
+            number = isinstance(bias, int | float) and bias == bias and bias != np.inf
+            if not number or word == "":
                 raise MinilmError(f"Bias must map words to finite numbers or -inf, got {word!r}: {bias}")
 
     def __hash__(self) -> int:
