@@ -1,0 +1,146 @@
+"""The brief text of a record: what was read, the first candidates, what became of them, and why.
+
+Everything that a record carries is in text_full.py; which of the two is shown is settled in text.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from minilm.faces.layout import WIDTH, align, cells, clip, pad, wrap
+from minilm.faces.numerals import count, fixed, interval, probability, signed, vector
+from minilm.faces.visible import piece, visible
+from minilm.records import Candidate, Decision, Embedding, Step, TrainStep
+
+__all__ = [
+    "FINISHES",
+    "brief_candidates",
+    "candidate_line",
+    "candidate_note",
+    "cut_by",
+    "decision_lines",
+    "ending",
+    "read_line",
+    "summary",
+    "train_lines",
+    "watched_ids",
+]
+
+FINISHES = {
+    "eos": "the model ended the text (its end-of-sequence token)",
+    "stop": "a stop string appeared",
+    "length": "the limit of new tokens was reached",
+    "context": "the model's context is full",
+}
+"""What each finish reason of a Step means, in words."""
+
+_TOKEN = 26  # cells of a token's text in a list
+
+
+def read_line(step: Step, digits: int = 2) -> str:
+    """The first line of a step: what was read and its embedding."""
+    branch = f" branch {step.branch}" if step.branch else ""
+    token = clip(piece(step.text, step.bytes), 32)
+    return f"step {step.index + 1}{branch}  read {token} id {step.id}  {_embedding(step.embedding, digits)}"
+
+
+def _embedding(embedding: Embedding, digits: int) -> str:
+    shape = ",".join(str(size) for size in embedding.shape) + ("," if len(embedding.shape) == 1 else "")
+    cosine = "–" if embedding.cosine is None else signed(embedding.cosine, digits)
+    return f"emb ({shape}) norm {fixed(embedding.norm, digits)} cos {cosine} {vector(embedding.vector)}"
+
+
+def watched_ids(decision: Decision) -> frozenset[int]:
+    """The ids that somebody watches, as the ledger knows them."""
+    return frozenset(token_id for effect in decision.stages for token_id in effect.watched)
+
+
+def brief_candidates(decision: Decision, most: int = 5) -> list[Candidate]:
+    """The first few candidates, then the chosen and the watched ones where they come later."""
+    wanted = {decision.chosen.id} | watched_ids(decision)
+    listed = list(decision.candidates)
+    if all(c.id != decision.chosen.id for c in listed):
+        listed.append(decision.chosen)
+    return [c for place, c in enumerate(listed) if place < most or c.id in wanted]
+
+
+def cut_by(candidate: Candidate, stages: Sequence[str]) -> str:
+    """The label of the stage that removed a candidate, without the number that failed."""
+    reason = candidate.removed_by or ""
+    return max((label for label in stages if reason.startswith(label)), key=len, default=reason)
+
+
+def candidate_note(candidate: Candidate, decision: Decision, cut: str | None) -> str:
+    """What befell a candidate, in words: chosen (and by which draw), cut, watched."""
+    chosen = candidate.id == decision.chosen.id
+    notes = [f"chosen: {_how(decision)}"] if chosen else []
+    if cut:
+        notes.append(f"{'though ' if chosen else ''}cut by {visible(cut, keep='')}")
+    if candidate.id in watched_ids(decision):
+        notes.append("watched")
+    return ", ".join(notes)
+
+
+def _how(decision: Decision) -> str:
+    if decision.forced:
+        return "forced"
+    if decision.u is None or decision.interval is None:
+        return "nothing drawn"
+    return interval(decision.u, *decision.interval)
+
+
+def summary(decision: Decision) -> str:
+    """Entropy and adaptive k before and after the stages, and the chosen token's rank."""
+    raw, final = decision.raw, decision.final
+    entropies = f"entropy {fixed(raw.entropy)} → {fixed(final.entropy)} nats"
+    return f" {entropies}   k {raw.k_used} → {final.k_used}   rank {count(decision.chosen.rank)}"
+
+
+def decision_lines(decision: Decision) -> list[str]:
+    """The first candidates, aligned, and the facts and the reason beneath them."""
+    labels = [effect.stage for effect in decision.stages]
+    rows, notes = [], []
+    for candidate in brief_candidates(decision):
+        cut = cut_by(candidate, labels) if candidate.removed_by else None
+        before, after = probability(candidate.p_model), probability(candidate.p_final)
+        token = clip(piece(candidate.text, candidate.bytes), _TOKEN)
+        rows.append(
+            [str(candidate.rank), f"{token} ", "logit", f"{fixed(candidate.logit)} ", "p", before, "→", after]
+        )
+        notes.append(candidate_note(candidate, decision, cut))
+    table = align(rows, "rllrlrll")
+    width = max(cells(line) for line in table)
+    lines = [f" {pad(line, width)}   {note}".rstrip() for line, note in zip(table, notes, strict=True)]
+    return [*lines, *_with_reason(summary(decision), decision.reason)]
+
+
+def _with_reason(facts: str, reason: str) -> list[str]:
+    reason = visible(reason, keep="")
+    if not reason:
+        return [facts]
+    if cells(facts) + 3 + cells(reason) <= WIDTH:
+        return [f"{facts}   {reason}"]
+    return [facts, *wrap(" " + reason, WIDTH, " ")]
+
+
+def ending(step: Step) -> list[str]:
+    """A line for the step that ends a run, none for the others."""
+    return [f" the end: {FINISHES.get(step.finish, visible(step.finish, keep=''))}"] if step.finish else []
+
+
+def candidate_line(candidate: Candidate) -> str:
+    """A candidate on its own, in one line."""
+    token = clip(piece(candidate.text, candidate.bytes), 32)
+    change = f"p {probability(candidate.p_model)} → {probability(candidate.p_final)}"
+    cut = f"   cut by {visible(candidate.removed_by, keep='')}" if candidate.removed_by else ""
+    place = f"rank {count(candidate.rank)}   logit {fixed(candidate.logit)}"
+    return f"{token} id {candidate.id}   {place}   {change}{cut}"
+
+
+def train_lines(step: TrainStep) -> list[str]:
+    """A training step in one line, two where the numbers are long."""
+    held = "" if step.validation is None else f"  validation {fixed(step.validation, 4)}"
+    clipped = "" if step.clip_factor == 1 else f"  clipped × {step.clip_factor:.3g}"
+    loss = f"loss {fixed(step.loss, 4)} nats{held}"
+    seen = f"{count(step.tokens)} tokens  rate {step.rate:g}{clipped}"
+    return wrap(f"train step {count(step.index)}  {loss}  {seen}", WIDTH, "  ")
