@@ -54,7 +54,7 @@ class _Shown:
     __slots__ = ()
 
     def __str__(self) -> str:
-        return import_module("minilm.faces.text").render(self)
+        return import_module("minilm.faces.text").printed(self)
 
     def _repr_html_(self) -> str:
         return import_module("minilm.faces.html").fragment(self)
