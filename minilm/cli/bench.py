@@ -1,0 +1,43 @@
+"""minilm bench: the speed of every backend here, against what anyone would write without minilm."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import click
+
+from minilm.bench import BENCHES, Figure, run
+
+__all__ = ["command"]
+
+
+def _line(figure: Figure) -> str:
+    bar = ""
+    if figure.bar is not None:
+        sense = "at least" if figure.at_least else "at most"
+        bar = f"  {sense} {figure.bar:g}{figure.unit}: {'met' if figure.met else 'NOT MET'}"
+    spread = f"({figure.low:.2f} to {figure.high:.2f}, {figure.runs} runs)"
+    return f"{figure.name:<50} {figure.figure:6.2f}{figure.unit} {spread:<26}{bar}"
+
+
+@click.command(epilog="Example: minilm bench --quick --only imports")
+@click.option("--quick", is_flag=True, help="Fewer runs of fewer tokens: does it work, not how fast is it.")
+@click.option(
+    "--only",
+    multiple=True,
+    metavar="NAME",
+    help=f"Only this bench (may be repeated): {', '.join(BENCHES)}.",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.pass_context
+def command(context: click.Context, quick: bool, only: tuple[str, ...], as_json: bool) -> None:
+    """Measure each backend here; every figure is a ratio within one run, the median of several.
+
+    Exit code 1 where a bar is not met (with --quick only the figures count, not the bars).
+    """
+    met = True
+    for figure in run(only, quick):
+        met &= figure.met is not False
+        click.echo(json.dumps({**asdict(figure), "met": figure.met}) if as_json else _line(figure))
+    context.exit(0 if met or quick else 1)
