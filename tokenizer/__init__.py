@@ -1,1 +1,12 @@
-"""Text to ids and back: SentencePiece BPE, and the same algorithm by hand."""
+"""Text to ids and back: SentencePiece BPE, and the same algorithm by hand.
+
+import tokenizer
+codec = tokenizer.train(["plays.txt"], vocab_size=2000, out="plays.model")
+codec.decode(codec.encode("To be, or not to be"))
+"""
+
+from tokenizer.codec import Tokenizer, load
+from tokenizer.errors import TokenizerError
+from tokenizer.spm import train
+
+__all__ = ["Tokenizer", "TokenizerError", "load", "train"]

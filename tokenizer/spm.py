@@ -1,0 +1,121 @@
+"""SentencePiece BPE with the course's settings: training, and the Tokenizer that comes of it.
+
+Lossless is the default: nothing is normalized and every byte has a piece, so the bytes of the pieces,
+joined, are the text. Lines are learnt one by one, so a newline is always a piece of its own.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import sentencepiece
+
+from tokenizer.codec import Tokenizer
+from tokenizer.corpus import Path_, file_lines, sampled, text_lines
+from tokenizer.errors import TokenizerError
+
+__all__ = ["SETTINGS", "train"]
+
+_COMMON = {
+    "model_type": "bpe",
+    "byte_fallback": True,
+    "character_coverage": 1.0,
+    "num_threads": 1,  # it is stored in the model, and more threads need not give equal files
+    "pad_id": 0,
+    "unk_id": 1,
+    "bos_id": 2,
+    "eos_id": 3,
+    "hard_vocab_limit": False,  # then a vocabulary larger than the text allows is lowered, not refused
+    "minloglevel": 2,
+}
+SETTINGS = {
+    "lossless": {
+        "normalization_rule_name": "identity",
+        "remove_extra_whitespaces": False,
+        "add_dummy_prefix": False,
+    },
+    "nfkc": {"normalization_rule_name": "nfkc"},
+}
+
+
+def train(
+    files: Path_ | Iterable[Path_] | None = None,
+    *,
+    lines: Iterable[str] | None = None,
+    vocab_size: int = 2000,
+    settings: str = "lossless",
+    strict: bool = False,
+    seed: int = 0,
+    out: Path_ | None = None,
+) -> Tokenizer:
+    """Learn a vocabulary of `vocab_size` pieces from UTF-8 files, or from texts given as `lines`.
+
+    settings: "lossless" (every text comes back) or "nfkc" (folds whitespace and look-alikes; newlines
+    are lost). Equal input gives byte-identical models. A vocabulary larger than the text allows is
+    lowered and `notices` of the result says so; `strict` refuses it. Of a text above 50 MB a sample
+    is taken, keyed by `seed`. out: where to save the model; an existing file is refused.
+
+    >>> train(lines=["to be or not to be"] * 2, vocab_size=275).encode("to be")
+    [261, 262]
+    """
+    _check(files, lines, vocab_size, settings, out)
+    if lines is None:
+        files = [files] if isinstance(files, (str, bytes)) or hasattr(files, "__fspath__") else files
+        lines = file_lines(files)  # type: ignore[arg-type]
+    else:
+        lines = text_lines(lines)
+    kept, sampling = sampled(lines, seed)
+    if not any(kept):
+        raise TokenizerError("there is nothing to learn from: the text is empty; give one with letters in it")
+    model = _learn(kept, vocab_size, SETTINGS[settings])
+    tokenizer = Tokenizer(model, notices=(sampling,) if sampling else ())
+    if tokenizer.vocab_size < vocab_size:
+        tokenizer = _lowered(tokenizer, vocab_size, strict)
+    if out is not None:
+        tokenizer.save(out)
+    return tokenizer
+
+
+def _learn(kept: Sequence[str], vocab_size: int, settings: dict[str, object]) -> bytes:
+    """The bytes of the model that SentencePiece learns; its refusals in our words."""
+    model = io.BytesIO()
+    sizes = {"vocab_size": min(vocab_size, 2**31 - 1)}
+    try:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(kept), model_writer=model, **_COMMON, **sizes, **settings
+        )
+    except (RuntimeError, OSError) as error:
+        if least := re.search(r"smaller than required_chars\. \d+ vs (\d+)", str(error)):
+            raise TokenizerError(
+                f"vocab_size must be at least {least[1]} for this text (4 special pieces, 256 bytes, and "
+                f"each of its characters), got {vocab_size}"
+            ) from None
+        if "sentences_.empty" in str(error):
+            raise TokenizerError("there is nothing to learn from: the text is only whitespace") from None
+        raise TokenizerError(f"SentencePiece cannot train on this text: {error}") from None
+    return model.getvalue()
+
+
+def _lowered(tokenizer: Tokenizer, asked: int, strict: bool) -> Tokenizer:
+    largest = tokenizer.vocab_size
+    if strict:
+        raise TokenizerError(
+            f"vocab_size {asked:,} is too large for this text: it allows {largest:,}; "
+            "give more text, or lower it"
+        )
+    notice = f"vocabulary lowered from {asked:,} to {largest:,}, the largest this text allows"
+    return Tokenizer(tokenizer.model_bytes, notices=(*tokenizer.notices, notice))
+
+
+def _check(files: object, lines: object, vocab_size: object, settings: str, out: Path_ | None) -> None:
+    if (files is None) == (lines is None):
+        raise TokenizerError("train wants either files or lines, got both or neither")
+    if not isinstance(vocab_size, int) or isinstance(vocab_size, bool) or vocab_size < 1:
+        raise TokenizerError(f"vocab_size must be a whole number above 0, got {vocab_size!r}")
+    if settings not in SETTINGS:
+        raise TokenizerError(f"settings must be one of {', '.join(SETTINGS)}, got {settings!r}")
+    if out is not None and Path(out).exists():
+        raise TokenizerError(f"{out} exists already; name another file, or remove it first")
