@@ -73,6 +73,10 @@ def main() -> None:
     """Run the command line; a user's mistake is one line and exit code 2."""
     try:
         command(standalone_mode=True)
-    except MinilmError as error:
+    except ValueError as error:
+        from tokenizer import TokenizerError  # loaded here, where all went wrong, so that --help is quick
+
+        if not isinstance(error, MinilmError | TokenizerError):
+            raise
         click.echo(f"minilm: {error}", err=True)
         sys.exit(2)

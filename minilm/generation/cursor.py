@@ -77,6 +77,16 @@ class Cursor:
             offset=self.offset + len(step.new_text.encode()),
         )
 
+    def steps(self) -> Iterator[Step]:
+        """Every step from here until EOS, a stop string, the limit or the end of the context."""
+        cursor, limit = self, self.settings.max_tokens
+        while limit is None or cursor.index < limit:
+            step = cursor.peek()
+            yield step
+            if step.finish:
+                return
+            cursor = cursor.advance()
+
     def branched(self, branch: int) -> Cursor:
         """The same place with the dice of another branch."""
         return replace(self, branch=branch)
@@ -196,17 +206,7 @@ def stream(
 
     Takes what start() takes, and raises what it raises before the first step.
     """
-    cursor = start(model, codec, prompt, stages, seed, **settings)
-    return _steps(cursor)
-
-
-def _steps(cursor: Cursor) -> Iterator[Step]:
-    while cursor.settings.max_tokens is None or cursor.index < cursor.settings.max_tokens:
-        step = cursor.peek()
-        yield step
-        if step.finish:
-            return
-        cursor = cursor.advance()
+    return start(model, codec, prompt, stages, seed, **settings).steps()
 
 
 def _prompt_ids(codec: TextCodec, prompt: str | Sequence[int]) -> list[int]:

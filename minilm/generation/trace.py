@@ -27,6 +27,7 @@ SCHEMA = 1
 def as_json(value: Any) -> Any:
     """A record as dicts, lists, strings and numbers.
 
+    >>> from minilm.records import Removal
     >>> as_json(Removal("TopK(2)", "rank 3 > 2"))
     {'stage': 'TopK(2)', 'why': 'rank 3 > 2'}
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -58,14 +59,14 @@ def read_trace(path: str | Path) -> Trace:
 
 def _lines(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
     try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise MinilmError(f"Trace {path} cannot be read: {error}") from error
-    for number, row in enumerate(text.splitlines(keepends=True), 1):
+        raw = Path(path).read_bytes()
+    except OSError as error:
+        raise MinilmError(f"Trace {path} cannot be read: {error.strerror}") from error
+    for number, row in enumerate(io.BytesIO(raw), 1):
         try:
             line = json.loads(row)
         except (ValueError, RecursionError) as error:
-            if not row.endswith("\n"):
+            if not row.endswith(b"\n"):
                 return
             raise MinilmError(f"Trace {path}, line {number}: not JSON ({error})") from error
         if not isinstance(line, dict) or line.get("schema") != SCHEMA:

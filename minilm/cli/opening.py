@@ -1,0 +1,86 @@
+"""What --model names: the built-in Storyland model, a model folder, or hf:PATH_OR_ID.
+
+Here alone models and tokenizers meet; a command gets both, ready to read and to write text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import click
+
+from minilm import backends
+from minilm.errors import MinilmError
+from minilm.protocols import LanguageModel, TextCodec
+
+__all__ = ["Opened", "model_options", "open_model"]
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A model with its codec and the ids that end its texts."""
+
+    model: LanguageModel
+    codec: TextCodec
+    eos_ids: tuple[int, ...]
+
+
+def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options --model, --backend, --device and --dtype of every command that opens a model."""
+    options = [
+        click.option(
+            "--model",
+            "source",
+            metavar="DIR|hf:PATH_OR_ID",
+            help="A model folder, or a Hugging Face causal LM; the built-in Storyland model by default.",
+        ),
+        click.option("--backend", help="numpy, torch or tensorflow: open the folder in this framework."),
+        click.option("--device", default="cpu", show_default=True, help="cpu, cuda, mps ..."),
+        click.option("--dtype", default="float32", show_default=True, help="float32 or float64."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def open_model(
+    source: str | None, backend: str | None = None, device: str = "cpu", dtype: str = "float32"
+) -> Opened:
+    """The model and codec that --model names. Raises MinilmError where there is none."""
+    if source is not None and source.startswith("hf:"):
+        if backend not in (None, "torch"):
+            raise MinilmError(f"Hugging Face models run in torch, got --backend {backend}; leave it out")
+        return _hugging_face(source.removeprefix("hf:"), device, dtype)
+    import tokenizer
+
+    folder = import_module("minilm.builtin").folder() if source is None else Path(source)
+    model = backends.load(folder, backend, dtype=dtype, device=device)
+    codec = tokenizer.load(folder / "tokenizer.model")
+    return Opened(model, codec, (codec.special_ids["eos"],))
+
+
+def _hugging_face(source: str, device: str, dtype: str) -> Opened:
+    for package in ("torch", "transformers"):
+        if not find_spec(package):
+            raise MinilmError(
+                f"hf: models need {package}, which is not installed; run: pip install 'minilm[hf]'"
+            )
+    from tokenizer.huggingface import from_transformers
+
+    model, raw = import_module("minilm.backends.huggingface").open_model(source, device=device, dtype=dtype)
+    codec = from_transformers(raw)
+    return Opened(model, codec, _eos_ids(model, codec))
+
+
+def _eos_ids(model: Any, codec: TextCodec) -> tuple[int, ...]:
+    """The tokenizer's end-of-text id and those of the model's own generation settings."""
+    found: int | Sequence[int] | None = model.eos_ids
+    listed = [] if found is None else [found] if isinstance(found, int) else list(found)
+    if "eos" in codec.special_ids:
+        listed.append(codec.special_ids["eos"])
+    return tuple(dict.fromkeys(listed))

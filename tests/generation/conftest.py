@@ -1,0 +1,60 @@
+"""A codec of bytes and a small untrained model: enough to generate with."""
+
+import codecs
+
+import pytest
+
+from minilm import backends
+from minilm.records import ModelConfig
+
+
+class ByteDecoder:
+    """UTF-8, byte by byte."""
+
+    def __init__(self, pending=b""):
+        self.pending = pending
+
+    def push(self, token_id):
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        text = decoder.decode(self.pending + ByteCodec().piece_bytes(token_id))
+        self.pending = decoder.getstate()[0]
+        return text
+
+    def flush(self):
+        text, self.pending = self.pending.decode("utf-8", "replace"), b""
+        return text
+
+    def copy(self):
+        return ByteDecoder(self.pending)
+
+
+class ByteCodec:
+    """Ids 0 to 3 are special, id 4 + b is byte b."""
+
+    special_ids = {"pad": 0, "unk": 1, "bos": 2, "eos": 3}  # noqa: RUF012
+    vocab_size = 260
+
+    def encode(self, text, special=False):
+        return [2] * special + [4 + byte for byte in text.encode()]
+
+    def decode(self, ids):
+        return b"".join(map(self.piece_bytes, ids)).decode("utf-8", "replace")
+
+    def piece(self, token_id):
+        return f"<{token_id}>"
+
+    def piece_bytes(self, token_id):
+        return bytes([token_id - 4]) if token_id >= 4 else b""
+
+    def stream(self):
+        return ByteDecoder()
+
+
+@pytest.fixture(scope="session")
+def codec():
+    return ByteCodec()
+
+
+@pytest.fixture(scope="session")
+def model():
+    return backends.create("numpy", ModelConfig(260, 16, 24, seed=3))
