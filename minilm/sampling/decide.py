@@ -12,7 +12,7 @@ import numpy as np
 
 from minilm.numerics import adaptive_k, rank
 from minilm.records import Array, Candidate, Decision, Distribution, Removal, StageEffect
-from minilm.sampling.scores import Context, Scores, places
+from minilm.sampling.scores import Context, Scores, look_up, places
 from minilm.sampling.stages import Stage, Temperature
 
 __all__ = ["decide"]
@@ -162,15 +162,13 @@ class _Ledger:
             watched = {i: change[i] for i in watch}
             kept = _mass_kept(before, after)
             size = after.scores.ids.size
-            result.append(StageEffect(repr(stage), size, kept, after.entropy, change[chosen], watched))
+            result.append(StageEffect(stage.label, size, kept, after.entropy, change[chosen], watched))
         return tuple(result)
 
 
 def _logp(point: _Point, ids: Array) -> Array:
-    found = np.searchsorted(point.scores.ids, ids)
-    found[found == point.scores.ids.size] = 0
-    alive = point.scores.ids[found] == ids
-    return np.where(alive, point.scores.values[found].astype(np.float64) - point.lse, -np.inf)
+    found, there = look_up(point.scores, ids)
+    return np.where(there, point.scores.values[found].astype(np.float64) - point.lse, -np.inf)
 
 
 def _change(before: float, after: float) -> float | None:
@@ -229,7 +227,7 @@ def _removals(
         if gone:
             reasons = stage.reasons(points[n].scores, context, shown[gone])
             for place, why in zip(gone, reasons, strict=True):
-                removed[place] = Removal(repr(stage), why)
+                removed[place] = Removal(stage.label, why)
     return removed
 
 

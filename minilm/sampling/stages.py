@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -37,6 +38,11 @@ class Stage:
     def reasons(self, before: Scores, context: Context, ids: Sequence[int]) -> list[str]:
         """Why each of these ids, all among `before`, was removed: the number that failed."""
         return ["removed"] * len(ids)
+
+    @cached_property
+    def label(self) -> str:
+        """The stage as text, made once."""
+        return repr(self)
 
     def __repr__(self) -> str:
         shown = [repr(getattr(self, f.name)) for f in fields(self) if f.repr]
@@ -175,7 +181,7 @@ class RepetitionPenalty(Stage):
         """The same survivors; those that occurred have moved."""
         if self.theta == 1:
             return scores
-        where = places(scores, np.unique(context.ids))
+        where = places(scores, context.ids)  # an id that occurs twice is set twice to the same score
         old = scores.values[where]
         theta = np.float32(self.theta)
         return scores.changed(where, np.where(old < 0, old * theta, old / theta))
