@@ -28,7 +28,8 @@ class Tokenizer:
     """Text to ids and back; satisfies minilm's TextCodec. A value: nothing in it changes.
 
     special_ids: of pad, unk, bos and eos, as far as the model has them; notices: what was noticed while
-    training or loading, one line each; model_bytes: the .model file; digest: its SHA-256 in hex.
+    training or loading, one line each; model_bytes: the .model file; digest: its SHA-256 in hex; byte_ids:
+    the id of each of the 256 bytes, where the model falls back on bytes.
     """
 
     special_ids: Mapping[str, int]
@@ -51,7 +52,7 @@ class Tokenizer:
         self.special_ids = {name: number for name, number in names.items() if number >= 0}
         self._bytes = tuple(_piece_bytes(piece.text, piece.kind) for piece in self.model.pieces)
         self._newline_alone = not any("\n" in piece.text != "\n" for piece in self.model.pieces)
-        self._mark_ids = [self._processor.piece_to_id(f"<0x{value:02X}>") for value in _MARK.encode()]
+        self.byte_ids = tuple(self._processor.piece_to_id(f"<0x{value:02X}>") for value in range(256))
 
     def __repr__(self) -> str:
         kind = "lossless" if self.model.lossless else "normalizing"
@@ -70,8 +71,9 @@ class Tokenizer:
         """The ids of a text; with special, BOS first (where the model has one). Text is never special."""
         _check_text(text)
         if self.model.lossless:
+            mark = [self.byte_ids[value] for value in _MARK.encode()]
             first, *rest = (self._lines(part) for part in text.split(_MARK))
-            ids = first + [number for part in rest for number in (*self._mark_ids, *part)]
+            ids = first + [number for part in rest for number in (*mark, *part)]
         else:
             ids = self._processor.encode(text)
         begin = [self.special_ids["bos"]] if special and "bos" in self.special_ids else []
