@@ -5,6 +5,7 @@ Pure: equal logits, context, stages and draw give an equal Decision. The ledger 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -82,12 +83,12 @@ def decide(
 
 def _point(scores: Scores) -> _Point:
     values = scores.values.astype(np.float64)
-    top = np.maximum.reduce(values)
+    top = float(np.maximum.reduce(values))
     values -= top
     powers = np.exp(values)
-    total = np.add.reduce(powers)
-    entropy = float(np.log(total) - powers @ values / total)
-    return _Point(scores, float(top + np.log(total)), max(entropy, 0.0))
+    total = float(np.add.reduce(powers))
+    entropy = math.log(total) - float(powers.dot(values)) / total
+    return _Point(scores, top + math.log(total), max(entropy, 0.0))
 
 
 def _fall(p: Array, u: float | None) -> tuple[int, tuple[float, float]]:
@@ -160,7 +161,7 @@ class _Ledger:
             before, after = self.points[n], self.points[n + 1]
             change = {i: _change(rows[n][places_of[i]], rows[n + 1][places_of[i]]) for i in (chosen, *watch)}
             watched = {i: change[i] for i in watch}
-            kept = _mass_kept(before, after)
+            kept = _mass_kept(before, after, stage.truncates)
             size = after.scores.ids.size
             result.append(StageEffect(stage.label, size, kept, after.entropy, change[chosen], watched))
         return tuple(result)
@@ -175,10 +176,12 @@ def _change(before: float, after: float) -> float | None:
     return None if after == -np.inf else after - before
 
 
-def _mass_kept(before: _Point, after: _Point) -> float:
+def _mass_kept(before: _Point, after: _Point, truncated: bool) -> float:
     """Share of the probability before a stage that its survivors held."""
     if after.scores.ids.size == before.scores.ids.size:
         return 1.0
+    if truncated:
+        return min(math.exp(after.lse - before.lse), 1.0)
     old = before.scores.values[places(before.scores, after.scores.ids)]
     return min(float(np.add.reduce(before.p(old))), 1.0)
 
@@ -223,7 +226,7 @@ def _removals(
     for n, stage in enumerate(stages):
         if points[n + 1] is points[n]:
             continue
-        gone = np.flatnonzero((ledger.logp[n] > -np.inf) & (ledger.logp[n + 1] == -np.inf)).tolist()
+        gone = ((ledger.logp[n + 1] == -np.inf) & (ledger.logp[n] > -np.inf)).nonzero()[0].tolist()
         if gone:
             reasons = stage.reasons(points[n].scores, context, shown[gone])
             for place, why in zip(gone, reasons, strict=True):

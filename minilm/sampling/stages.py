@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 
@@ -25,7 +26,10 @@ class Stage:
     """A step of the sampling pipeline: a callable from (scores, context) to scores.
 
     Its repr is its one spelling everywhere: `repr(TopK(40))` is "TopK(40)", and parse() reads it back.
+    truncates: it only removes tokens, and never changes the score of one that it keeps.
     """
+
+    truncates: ClassVar[bool] = False
 
     def __call__(self, scores: Scores, context: Context) -> Scores:
         """The survivors and their scores after this stage."""
@@ -52,6 +56,8 @@ class Stage:
 @dataclass(frozen=True, repr=False)
 class Greedy(Stage):
     """Leaves the best token alone, the lowest id among equals; then nothing is drawn."""
+
+    truncates: ClassVar[bool] = True
 
     def __call__(self, scores: Scores, context: Context) -> Scores:
         """One survivor."""
@@ -89,6 +95,8 @@ class Temperature(Stage):
 class TopK(Stage):
     """Keeps the k best tokens, and those equal to the k-th (Fan et al., 2018)."""
 
+    truncates: ClassVar[bool] = True
+
     k: int
 
     def __post_init__(self) -> None:
@@ -115,6 +123,8 @@ class TopP(Stage):
 
     Among equal scores the lower id is taken first.
     """
+
+    truncates: ClassVar[bool] = True
 
     p: float
 
@@ -145,6 +155,8 @@ class TopP(Stage):
 @dataclass(frozen=True, repr=False)
 class MinP(Stage):
     """Removes what is less likely than m times the most likely token (Nguyen et al., 2024)."""
+
+    truncates: ClassVar[bool] = True
 
     m: float
 
