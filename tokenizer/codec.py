@@ -18,7 +18,7 @@ from tokenizer.model_file import BYTE, CONTROL, UNKNOWN, read_model
 from tokenizer.store import read_checked, write_checked
 from tokenizer.stream import ByteDecoder
 
-__all__ = ["Tokenizer", "load"]
+__all__ = ["Tokenizer", "checked_text", "load", "merged"]
 
 _MARK = "\u2581"  # SentencePiece's own sign for a space
 _LINE = re.compile("[^\n]*\n|[^\n]+")
@@ -69,7 +69,7 @@ class Tokenizer:
 
     def encode(self, text: str, special: bool = False) -> list[int]:
         """The ids of a text; with special, BOS first (where the model has one). Text is never special."""
-        _check_text(text)
+        checked_text(text)
         if self.model.lossless:
             mark = [self.byte_ids[value] for value in _MARK.encode()]
             first, *rest = (self._lines(part) for part in text.split(_MARK))
@@ -111,7 +111,7 @@ class Tokenizer:
 
     def normalized(self, text: str) -> str:
         """The text as the model sees it before the first merge, its spaces as spaces."""
-        _check_text(text)
+        checked_text(text)
         return text if self.model.lossless else self._processor.normalize(text).replace(_MARK, " ")
 
     def save(self, path: Path_) -> None:
@@ -153,7 +153,8 @@ def merged(codec: object, ids: Sequence[int], text: str) -> tuple[list[int], int
     return new, next(differ, min(len(ids), len(new)))
 
 
-def _check_text(text: str) -> None:
+def checked_text(text: str) -> str:
+    """The text itself, if it is one that UTF-8 can write; else an error with the place."""
     if not isinstance(text, str):
         raise TokenizerError(f"encode wants a text, got {type(text).__name__}; decode it first")
     try:
@@ -164,6 +165,7 @@ def _check_text(text: str) -> None:
             f"the text holds the lone surrogate {code} at character offset {error.start}; "
             "it is no character, take it out"
         ) from None
+    return text
 
 
 def _piece_bytes(text: str, kind: int) -> bytes:
