@@ -1,0 +1,72 @@
+"""Pictures: each says how to read it, draws every token, and is the same for equal records."""
+
+import re
+import xml.etree.ElementTree as tree
+
+import pytest
+
+from minilm.errors import MinilmError
+from minilm.faces.plots import bars, course, embeddings, heatmap, losses, ranks, save
+
+KINDS = {"bars": lambda run: bars(run[1]), "decision": lambda run: bars(run[1].decision), "heatmap": heatmap,
+         "course": course, "embeddings": embeddings, "ranks": ranks}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_picture_has_one_sentence_an_alt_text_and_two_formats(run, kind, tmp_path):
+    picture = KINDS[kind](run[:4])
+    assert re.fullmatch(r"[A-Z][^.!?]*\.", picture.caption)
+    assert len(picture.alt) > 40
+    assert save(picture, tmp_path / "new" / "a.png").read_bytes().startswith(b"\x89PNG")
+    assert tree.fromstring(save(picture, tmp_path / "a.svg").read_text()).tag.endswith("svg")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_equal_records_give_equal_files(run, kind):
+    assert KINDS[kind](run[:3]).svg() == KINDS[kind](run[:3]).svg()
+
+
+def test_the_alt_text_names_tokens_and_numbers(build_step):
+    alt = bars(build_step()).alt
+    assert '" was" 0.497 → 0.649' in alt
+    assert 'Chosen: " was", rank 1' in alt
+    assert '" was" rank 1 p 0.497' in heatmap([build_step()]).alt
+
+
+def test_hostile_tokens_are_drawn_as_escapes_without_a_warning(build_step, hostile):
+    step = build_step(
+        texts=[*hostile[:8], "$x^2$", b"\xe2\x82"], k=9, forced=8, text="$\\frac$", watched=(0,)
+    )
+    for picture in (bars(step), heatmap([step]), course([step]), ranks([step]), embeddings([step])):
+        picture.png()
+        assert all(character.isprintable() for character in picture.alt)
+
+
+def test_pictures_of_no_steps_and_of_long_runs_can_be_drawn(run):
+    for make in (heatmap, course, embeddings, ranks):
+        make([]).png()
+        make(run * 6).figure.canvas.draw()
+
+
+def test_loss_curves_share_a_picture_with_the_floor(build_train_step):
+    curves = {
+        name: [build_train_step(i, loss=3 / i, validation=None) for i in (1, 2)]
+        for name in ("numpy", "torch")
+    }
+    picture = losses(curves, floor=1.1)
+    assert "numpy from 3.000 to 1.500 nats at step 2; torch" in picture.alt
+    assert "The entropy floor is 1.100 nats" in picture.alt
+    labels = [text.get_text() for text in picture.figure.axes[0].get_legend().get_texts()]
+    assert labels == ["numpy", "torch", "entropy floor 1.100"]
+    losses({}).png()
+
+
+def test_another_file_ending_is_refused(run, tmp_path):
+    with pytest.raises(MinilmError, match=r"got 'a\.jpg'"):
+        save(ranks(run), tmp_path / "a.jpg")
+
+
+def test_a_notebook_shows_the_picture_with_its_alt_text(run):
+    shown = ranks(run)._repr_html_()
+    assert 'alt="Chart over 12 steps' in shown
+    assert "data:image/png;base64," in shown
