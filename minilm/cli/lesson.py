@@ -1,0 +1,58 @@
+"""minilm lesson: list the lessons, begin one in a folder of your own, check what you have done."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from minilm.grading import course
+
+__all__ = ["command"]
+
+
+@click.group(epilog="Example: minilm lesson list")
+def command() -> None:
+    """The course: list, start and check its lessons."""
+
+
+@command.command("list", epilog="Example: minilm lesson list")
+def list_lessons() -> None:
+    """Show every lesson."""
+    for lesson in course.lessons():
+        click.echo(f"{lesson.name:24} {lesson.title}")
+    click.echo("\nBegin one: minilm lesson start 1")
+
+
+@command.command(epilog="Example: minilm lesson start 1 my_first_lesson")
+@click.argument("name")
+@click.argument("folder", required=False, type=click.Path(path_type=Path))
+def start(name: str, folder: Path | None) -> None:
+    """Copy a lesson into a new FOLDER, called like the lesson unless given.
+
+    NAME is a name from `minilm lesson list`, or its number. The solution stays behind.
+    """
+    made = course.start(name, folder)
+    files = sorted(path.name for path in made.iterdir())
+    click.echo(f"{made}: {', '.join(files)}")
+    if "exercise.py" in files:
+        click.echo(f"Read and run lesson.py, fill in exercise.py, then: minilm lesson check {made}")
+
+
+@command.command(epilog="Example: minilm lesson check my_first_lesson")
+@click.argument("folder", default=".", type=click.Path(path_type=Path))
+def check(folder: Path) -> None:
+    """Grade the exercise in FOLDER, and name the next task. It runs the exercise as it stands."""
+    sys.exit(course.check(folder))
+
+
+@command.command(epilog="Example: minilm lesson notebooks --out my_notebooks")
+@click.option("--out", default="notebooks", show_default=True, type=click.Path(path_type=Path))
+@click.option("--overwrite", is_flag=True, help="Replace notebooks of these names.")
+def notebooks(out: Path, overwrite: bool) -> None:
+    """Build a Jupyter notebook from each lesson."""
+    from minilm.grading.notebooks import build  # nbformat takes a while to import
+
+    for path in build(out, overwrite):
+        click.echo(path)
