@@ -11,6 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from logging import CRITICAL
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ DTYPES = ("float32", "float64", "bfloat16", "float16")
 def _silence() -> Iterator[None]:
     """transformers' log lines and progress bars off, and afterwards as they were."""
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity(logging.CRITICAL)
+    logging.set_verbosity(CRITICAL)
     logging.disable_progress_bar()
     try:
         yield
@@ -57,9 +58,10 @@ def open_model(path_or_id: str | Path, device: str = "cpu", dtype: str = "float3
     try:
         with _silence():
             options = {"local_files_only": local, "trust_remote_code": False}
-            net, found = AutoModelForCausalLM.from_pretrained(
+            opened: Any = AutoModelForCausalLM.from_pretrained(
                 source, dtype=getattr(torch, dtype), use_safetensors=True, output_loading_info=True, **options
             )
+            net, found = opened
             _check_complete(source, net, found)
             tokenizer = AutoTokenizer.from_pretrained(source, **options)
             return HuggingFaceModel(net.to(device), _name(source)), tokenizer
@@ -95,7 +97,7 @@ def create_gpt2(
         resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, bos_token_id=bos, eos_token_id=eos,
     )  # fmt: skip
     with torch.random.fork_rng(devices=[]), _silence():
-        net = GPT2LMHeadModel(config)
+        net: Any = GPT2LMHeadModel(config)
     _draw_weights(net, seed, layers)
     return HuggingFaceModel(net.to(device, getattr(torch, dtype)), f"gpt2-{layers}x{width}", seed=seed)
 

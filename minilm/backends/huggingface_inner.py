@@ -17,9 +17,19 @@ from torch import nn
 from minilm.errors import MinilmError
 from minilm.records import Array, frozen_array
 
-__all__ = ["array", "available", "eager_twin", "expand", "looks"]
+__all__ = ["array", "available", "eager_twin", "expand", "layer_count", "looks"]
 
-NORMS = ("ln_f", "norm", "final_layer_norm", "final_layernorm", "norm_f", "final_norm")
+NORMS = (
+    "ln_f",
+    "norm",
+    "final_layer_norm",
+    "final_layernorm",
+    "norm_f",
+    "final_norm",
+    "ln_out",
+    "out_norm",
+    "layernorm",
+)
 POSITIONS = ("wpe", "embed_positions", "position_embeddings")
 
 
@@ -41,13 +51,14 @@ def _named(net: Any, names: Sequence[str]) -> Any:
     return next((getattr(_stack(net), name) for name in names if hasattr(_stack(net), name)), None)
 
 
-def _layers(net: Any) -> int:
+def layer_count(net: Any) -> int:
+    """How many layers the model has."""
     return int(net.config.get_text_config(decoder=True).num_hidden_layers)
 
 
 def available(net: Any) -> list[str]:
     """The names that `inner` of a reading can ask for; whether a model has attention shows when asked."""
-    layers = _layers(net)
+    layers = layer_count(net)
     names = [f"hidden.{n}" for n in range(layers + 1)] + [f"attention.{n}" for n in range(layers)]
     if _named(net, NORMS) is not None:
         names += [f"logit_lens.{n}" for n in range(layers + 1)]
@@ -63,26 +74,30 @@ def expand(net: Any, inner: Iterable[str]) -> list[str]:
     for name in groups:
         if name not in names and not groups[name]:
             kinds = ", ".join(dict.fromkeys(n.split(".")[0] for n in names))
-            layers = _layers(net)
+            layers = layer_count(net)
             raise MinilmError(f"This model has no inner {name!r}; it has {kinds} (layers 0 to {layers})")
     return list(dict.fromkeys(chain.from_iterable(groups[name] or [name] for name in groups)))
 
 
-def looks(net: Any, names: Sequence[str], hidden: Sequence[torch.Tensor], rows: slice) -> dict[str, Array]:
+def looks(
+    net: Any, names: Sequence[str], hidden: Sequence[torch.Tensor], logits: torch.Tensor, rows: slice
+) -> dict[str, Array]:
     """The arrays that one reading gives: hidden.L (T, H), logit_lens.L (T, V), position (T, E).
 
     hidden: every layer's (T, H), the last of them after the final norm, as transformers gives them;
-    rows: the positions that were read.
+    logits: (T, V); rows: the positions that were read. With a lens comes "logit_lens.logit_difference",
+    how far norm and head alone lie from the logits: above rounding where a model does more after them.
     """
     seen: dict[str, Array] = {}
+    norm, head = _named(net, NORMS), net.get_output_embeddings()
     for name in names:
         kind, _, number = name.partition(".")
         if kind == "hidden":
             seen[name] = array(hidden[int(number)])
         elif kind == "logit_lens":
             last = int(number) == len(hidden) - 1
-            state = hidden[int(number)] if last else _named(net, NORMS)(hidden[int(number)])
-            seen[name] = array(net.get_output_embeddings()(state))
+            seen[name] = array(head(hidden[-1] if last else norm(hidden[int(number)])))
+            seen["logit_lens.logit_difference"] = array((head(hidden[-1]) - logits).abs().max())
         elif kind == "position":
             table = _named(net, POSITIONS)
             offset = getattr(table, "offset", 0)
@@ -92,10 +107,9 @@ def looks(net: Any, names: Sequence[str], hidden: Sequence[torch.Tensor], rows: 
 
 def eager_twin(net: Any) -> Any:
     """The same model over the same weights, but with plain attention, which can be seen."""
+    if not net._can_set_attn_implementation():
+        raise MinilmError(f"{type(net).__name__} cannot be read with plain attention, so shows none")
     shared = {id(tensor): tensor for tensor in chain(net.parameters(), net.buffers())}
     twin = copy.deepcopy(net, shared)
-    try:
-        twin.set_attn_implementation("eager")
-    except ValueError as error:
-        raise MinilmError(f"This model cannot show its attention: {error}") from error
+    twin.set_attn_implementation("eager")
     return twin

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
-import numpy as np
 import torch
 
-from minilm.backends.huggingface_cache import State, empty_state
-from minilm.backends.huggingface_inner import array, available, eager_twin, expand, looks
+from minilm.backends.checks import check_against, check_ids, check_rows
+from minilm.backends.huggingface_cache import State, cache_argument, empty_state
+from minilm.backends.huggingface_inner import array, available, eager_twin, expand, layer_count, looks
 from minilm.errors import MinilmError
 from minilm.records import Array, Reading
 
@@ -38,10 +38,8 @@ class HuggingFaceReader:
         self.vocab_size = int(head.weight.shape[0])
         self.embedding_size = int(table.weight.shape[1])
         self.context_size = getattr(config, "max_position_embeddings", None)
-        self._empty = empty_state(net)
-        takes = inspect.signature(net.forward).parameters
-        self._cache_name = "cache_params" if "cache_params" in takes else "past_key_values"
-        self._keeps_rows = "logits_to_keep" in takes
+        self._empty, self._cache_name = empty_state(net), cache_argument(net)
+        self._keeps_rows = "logits_to_keep" in inspect.signature(net.forward).parameters
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name}: {type(self.net).__name__}, V {self.vocab_size})"
@@ -62,18 +60,20 @@ class HuggingFaceReader:
         """Read ids after `state`; rows "last" gives logits (1, V), "all" (T, V).
 
         inner: "hidden.L" (T, H), L = 0 the embeddings and the last after the final norm; "logit_lens.L"
-        (T, V); "attention.L" (heads, T, S) over the S positions seen, which adds "attention.logit_difference";
-        "position" (T, E); without ".L" all layers. MinilmError for ids out of range, none, or too many.
+        (T, V); "attention.L" (heads, T, S) over the S positions seen; "position" (T, E). Without ".L" all
+        layers. Lens and attention add "KIND.logit_difference" (), how far their logits lie from the
+        model's. MinilmError for ids out of range, none, or more than the context.
         """
-        if rows not in ("last", "all"):
-            raise MinilmError(f'rows must be "last" or "all", got {rows!r}')
-        before = state or self._empty()
-        fresh = self._checked(ids, before.length)
-        cache, after = before.extended(fresh)
+        every = check_rows(rows)
+        before = self._empty if state is None else state
+        fresh = check_ids(ids, self.vocab_size).tolist()
+        self._check_context(before.length + len(fresh))
         names = expand(self.net, inner) if inner else []
+        cache, read, after = before.extended(fresh)
         shown = ["output_hidden_states"] if any(n.startswith(("hidden", "logit_lens")) for n in names) else []
-        out = self._forward(self.net, fresh, before, cache, rows == "all", *shown)
-        logits = out.logits[0, -len(fresh) :] if rows == "all" else out.logits[0, -1:]
+        kept = len(fresh) if every or names else 1
+        out = self._forward(self.net, read, cache, kept, *shown)
+        logits = out.logits[0, -kept:]
         seen: dict[str, Array] = {}
         if names:
             if shown and not out.hidden_states:
@@ -81,53 +81,43 @@ class HuggingFaceReader:
                     f"{type(self.net).__name__} shows no hidden states; ask for other inner arrays"
                 )
             hidden = [layer[0, -len(fresh) :] for layer in out.hidden_states or ()]
-            seen = looks(self.net, names, hidden, slice(before.length, after.length))
+            seen = looks(self.net, names, hidden, logits, slice(before.length, after.length))
             seen |= self._attention(names, fresh, before, logits)
+        logits = logits if every else logits[-1:]
         table = self.net.get_input_embeddings().weight
         return Reading(array(logits), array(table[torch.tensor(fresh, device=table.device)]), after, seen)
 
-    def _checked(self, ids: Sequence[int] | Array, length: int) -> list[int]:
-        given = np.asarray(ids)
-        if given.ndim != 1 or given.size == 0:
-            raise MinilmError(f"A reading needs at least one id in a row, got shape {given.shape}")
-        if given.dtype.kind not in "iu":
-            raise MinilmError(f"Ids must be whole numbers, got {given.dtype}")
-        rows = self.net.get_input_embeddings().weight.shape[0]
-        if given.min() < 0 or given.max() >= rows:
-            wrong = int(given[(given < 0) | (given >= rows)][0])
-            raise MinilmError(f"Id {wrong} is outside the vocabulary of {self.name}: 0 to {rows - 1}")
-        if self.context_size is not None and length + given.size > self.context_size:
+    def _check_context(self, length: int) -> None:
+        if self.context_size is not None and length > self.context_size:
             raise MinilmError(
-                f"{self.name} reads at most {self.context_size} tokens (its context), got {length + given.size};"
-                " give a shorter prompt or generate fewer tokens"
+                f"{self.name} reads at most {self.context_size} tokens (its context), got {length};"
+                " give a shorter text or generate fewer tokens"
             )
-        return given.tolist()
 
-    def _forward(
-        self, net: Any, ids: list[int], before: State, cache: Any, every_row: bool, *shown: str
-    ) -> Any:
-        """One call of the net, with the outputs to be shown; without a cache it reads from the start."""
-        read = ids if cache is not None else [*getattr(before, "ids", ()), *ids]
+    def _forward(self, net: Any, ids: list[int], cache: Any, kept: int, *shown: str) -> Any:
+        """One call of the net: ids into a cache, logits of the last `kept` rows, the outputs to be shown."""
         options: dict[str, Any] = {"output_hidden_states": False} | dict.fromkeys(shown, True)
         if self._keeps_rows:
-            options["logits_to_keep"] = len(ids) if every_row else 1
+            options["logits_to_keep"] = kept
         if cache is not None:
-            options[self._cache_name] = cache
-        ids_read = torch.tensor([read], device=net.device)
-        return net(input_ids=ids_read, use_cache=cache is not None, return_dict=True, **options)
+            options[self._cache_name or ""] = cache
+        read = torch.tensor([ids], device=net.device)
+        return net(input_ids=read, use_cache=cache is not None, return_dict=True, **options)
 
     def _attention(
         self, names: Sequence[str], ids: list[int], before: State, logits: torch.Tensor
     ) -> dict[str, Array]:
-        """attention.L of a second, eager reading of the same ids, and the largest difference of its logits."""
+        """attention.L of a second, eager reading of the ids, and how far its logits (T, V) lie off."""
         wanted = [name for name in names if name.startswith("attention.")]
         if not wanted:
             return {}
-        out = self._forward(self._eager, ids, before, before.aside(), len(logits) > 1, "output_attentions")
-        if not out.attentions:
-            raise MinilmError(f"{type(self.net).__name__} has no attention to show")
-        seen = {name: array(out.attentions[int(name.split(".")[1])][0, :, -len(ids) :]) for name in wanted}
-        difference = (out.logits[0, -len(logits) :] - logits).abs().max()
+        cache, read = before.aside(ids)
+        out = self._forward(self._eager, read, cache, len(ids), "output_attentions")
+        layers = getattr(out, "attentions", None) or ()
+        if len(layers) < layer_count(self.net):
+            raise MinilmError(f"{type(self.net).__name__} has no attention to show in every layer")
+        seen = {name: array(layers[int(name.split(".")[1])][0, :, -len(ids) :]) for name in wanted}
+        difference = (out.logits[0, -len(ids) :] - logits).abs().max()
         return seen | {"attention.logit_difference": array(difference)}
 
     def embedding_table(self) -> Array:
@@ -148,14 +138,13 @@ class HuggingFaceReader:
         scale: float = 1.0,
         of: str = "logp",
     ) -> tuple[float, Array]:
-        """What the token embeddings, times `scale`, owe to the next token `target`: value and gradient (T, E).
+        """What the token embeddings, times `scale`, owe to the next token: value and gradient (T, E).
 
         of: "logp" or "logit"; the value is that of target, less that of `against` where one is given.
         """
-        if of not in ("logp", "logit"):
-            raise MinilmError(f'of must be "logp" or "logit", got {of!r}')
-        self._checked([target] if against is None else [target, against], 0)
-        read = torch.tensor([self._checked(ids, 0)], device=self.net.device)
+        check_against(target, against, of, self.vocab_size)
+        read = torch.tensor([check_ids(ids, self.vocab_size).tolist()], device=self.net.device)
+        self._check_context(read.shape[1])
         with torch.enable_grad():
             embedded = (self.net.get_input_embeddings()(read) * scale).detach().requires_grad_()
             logits = self.net(inputs_embeds=embedded, use_cache=False).logits[0, -1].double()

@@ -1,46 +1,34 @@
 """A transformers model under minilm's training protocol: gradients and update apart, Adam from torch.
 
-Arrays go by the model's own parameter names, a tied one under its first. Its own dropout stays off, so that a
-step is a pure function of the batch.
+Arrays go by the model's own parameter names, a tied one under its first. The model's own dropout stays off,
+so that a step is a pure function of the batch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from torch.nn.functional import cross_entropy
+from torch import Tensor, nn
+from torch.nn import functional
 
+from minilm.backends.checks import check_batch
 from minilm.backends.huggingface_inner import array
 from minilm.backends.huggingface_model import HuggingFaceReader
+from minilm.backends.lazy_arrays import LazyArrays
+from minilm.backends.numpy_adam import clip_factor
 from minilm.errors import MinilmError
 from minilm.records import Array, Gradients, ModelConfig, OptimizerConfig
 
 __all__ = ["HuggingFaceModel"]
 
 
-class _Arrays(Mapping[str, Array]):
-    """Tensors by name that become NumPy only when looked at."""
-
-    def __init__(self, tensors: Mapping[str, torch.Tensor]) -> None:
-        self._tensors = tensors
-
-    def __getitem__(self, name: str) -> Array:
-        return array(self._tensors[name])
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._tensors)
-
-    def __len__(self) -> int:
-        return len(self._tensors)
-
-
 class HuggingFaceModel(HuggingFaceReader):
     """A transformers model that minilm can read, look into and train.
 
-    config: its sizes in minilm's words; dropout is 0 and `optimizer` is what update() uses.
+    config: its sizes in minilm's words, and the optimizer that update() uses; dropout is 0.
     """
 
     def __init__(
@@ -49,50 +37,39 @@ class HuggingFaceModel(HuggingFaceReader):
         super().__init__(net, name)
         sizes = net.config.get_text_config(decoder=True)
         self.config = ModelConfig(
-            self.vocab_size,
-            self.embedding_size,
-            int(sizes.hidden_size),
-            int(sizes.num_hidden_layers),
+            vocab_size=self.vocab_size,
+            embedding_size=self.embedding_size,
+            hidden_size=int(sizes.hidden_size),
+            layers=int(sizes.num_hidden_layers),
             seed=seed,
             optimizer=optimizer or OptimizerConfig(),
         )
-        self._parameters = dict(net.named_parameters())
-        self._adam: torch.optim.Adam | None = None
-
-    @property
-    def _optimizer(self) -> torch.optim.Adam:
-        if self._adam is None:
-            o = self.config.optimizer
-            self._adam = torch.optim.Adam(
-                self._parameters.values(), betas=(o.beta1, o.beta2), eps=o.epsilon, foreach=True
-            )
-        return self._adam
+        self._parameters: dict[str, Tensor] = dict(net.named_parameters())
+        betas = self.config.optimizer.beta1, self.config.optimizer.beta2
+        self._adam = torch.optim.Adam(
+            list(self._parameters.values()), betas=betas, eps=self.config.optimizer.epsilon, fused=True
+        )
 
     def weights(self) -> Mapping[str, Array]:
         """Views of the weights by the model's own names, valid until the next update or restore."""
-        return _Arrays(self._parameters)
+        return LazyArrays(self._parameters, _view)
 
-    def _losses(self, inputs: Array, targets: Array, mask: Array) -> torch.Tensor:
-        if not np.any(mask):
-            raise MinilmError("Every target of this batch is masked out; give at least one to learn from")
-        for row in (inputs, targets):
-            self._checked(np.ravel(row)[: self.context_size], 0)
-        if self.context_size is not None and np.shape(inputs)[1] > self.context_size:
-            raise MinilmError(
-                f"{self.name} reads at most {self.context_size} tokens (its context), got a batch of"
-                f" {np.shape(inputs)[1]}; make --length smaller"
-            )
-        device = self.net.device
-        ids = torch.tensor(np.asarray(inputs), dtype=torch.long, device=device)  # (B, T)
-        logits = self.net(input_ids=ids, use_cache=False, return_dict=True).logits  # (B, T, V)
-        wanted = torch.tensor(np.asarray(targets), dtype=torch.long, device=device)
-        losses = cross_entropy(logits.flatten(0, 1), wanted.flatten(), reduction="none").view(ids.shape)
-        return losses * torch.tensor(np.asarray(mask), dtype=losses.dtype, device=device)
-
-    @torch.inference_mode()
     def losses(self, inputs: Array, targets: Array, mask: Array) -> Array:
         """Forward only: the loss of every target, (B, T) nats, 0 where masked out."""
-        return array(self._losses(inputs, targets, mask))
+        inputs, targets, mask, _ = check_batch(self.config, inputs, targets, mask)
+        with torch.inference_mode():
+            return array(self._losses(inputs, targets, mask))
+
+    def _losses(self, inputs: Array, targets: Array, mask: Array) -> Tensor:
+        self._check_context(inputs.shape[1])
+        # without an attention mask: a padded target is masked out, and no earlier token sees it
+        logits = self.net(input_ids=self._tensor(inputs), use_cache=False, return_dict=True).logits
+        wanted = self._tensor(targets).flatten()
+        losses = functional.cross_entropy(logits.flatten(0, 1), wanted, reduction="none")
+        return losses.view(inputs.shape) * self._tensor(mask).to(losses.dtype)
+
+    def _tensor(self, values: Any) -> Tensor:
+        return torch.tensor(np.asarray(values), device=self.net.device)
 
     def gradients(
         self,
@@ -102,61 +79,65 @@ class HuggingFaceModel(HuggingFaceReader):
         dropout: Sequence[Array] | None = None,
         denominator: float | None = None,
     ) -> Gradients:
-        """Forward and backward over a batch (B, T); the loss is divided by `denominator` or the unmasked count.
+        """Forward and backward over a batch (B, T).
 
-        dropout must be None: minilm's masks are for LSTM layers, and this model trains without.
+        denominator: what the summed loss is divided by, the number of unmasked targets unless given;
+        dropout: must be None, minilm's masks are for LSTM layers and this model trains without.
         """
-        if dropout:
-            raise MinilmError("A transformers model trains here without dropout; set dropout to 0")
+        if dropout is not None:
+            raise MinilmError("A transformers model is trained without dropout; set dropout to 0")
+        inputs, targets, mask, count = check_batch(self.config, inputs, targets, mask, None, denominator)
         losses = self._losses(inputs, targets, mask)
-        loss = losses.sum() / (denominator or float(np.sum(mask)))
+        loss = losses.sum() / count
         found = torch.autograd.grad(loss, list(self._parameters.values()), materialize_grads=True)
         native = dict(zip(self._parameters, found, strict=True))
-        return Gradients(float(loss.detach()), array(losses), _Arrays(native), native)
+        return Gradients(loss.item(), array(losses), LazyArrays(native, _view), native)
 
-    @torch.no_grad()
     def update(self, gradients: Gradients, rate: float, clip: float | None = None) -> float:
         """One step of torch.optim.Adam; clip bounds the global norm first. Returns the clip factor."""
-        native = gradients.native or {n: torch.tensor(a) for n, a in gradients.arrays.items()}
-        factor = 1.0
-        if clip is not None:
-            norms = torch._foreach_norm(list(native.values()))
-            norm = float(torch.linalg.vector_norm(torch.stack(norms).double()))
-            factor = min(1.0, clip / norm) if norm else 1.0
-        for name, parameter in self._parameters.items():
-            gradient = native[name].to(parameter.device, parameter.dtype)
-            parameter.grad = gradient * factor if factor < 1 else gradient
-        self._optimizer.param_groups[0]["lr"] = rate
-        self._optimizer.step()
-        self._optimizer.zero_grad()
+        native = gradients.native
+        if not isinstance(native, dict):
+            native = {n: self._tensor(gradients.arrays[n]).to(p.dtype) for n, p in self._parameters.items()}
+        tensors = [native[name] for name in self._parameters]
+        norm = 0.0 if clip is None else nn.utils.get_total_norm(tensors).item()
+        factor = clip_factor(norm, clip)
+        for parameter, gradient in zip(self._parameters.values(), tensors, strict=True):
+            parameter.grad = gradient if factor == 1 else gradient * factor
+        self._adam.param_groups[0]["lr"] = rate
+        self._adam.step()
+        self._adam.zero_grad()
         return factor
 
-    def snapshot(self) -> Mapping[str, Array]:
-        """Copies of the weights, the moments (`adam.m.NAME`, `adam.v.NAME`) and `adam.step`."""
-        kept: dict[str, Any] = dict(self._parameters)
-        step = 0.0
+    def snapshot(self) -> dict[str, Array]:
+        """Copies of the weights, the moments (`adam.m.NAME`, `adam.v.NAME`) and `adam.step`: a value."""
+        arrays, step = {}, 0
         for name, parameter in self._parameters.items():
-            moments = self._optimizer.state.get(parameter)
-            kept[f"adam.m.{name}"] = moments["exp_avg"] if moments else torch.zeros_like(parameter)
-            kept[f"adam.v.{name}"] = moments["exp_avg_sq"] if moments else torch.zeros_like(parameter)
-            step = float(moments["step"]) if moments else step
-        copies = {name: array(tensor.detach().clone()) for name, tensor in kept.items()}
-        return copies | {"adam.step": array(torch.tensor(int(step)))}
+            moments = self._adam.state.get(parameter, {})
+            nothing = torch.zeros_like(parameter)
+            arrays[name] = array(parameter.detach().clone())
+            arrays[f"adam.m.{name}"] = array(moments.get("exp_avg", nothing).clone())
+            arrays[f"adam.v.{name}"] = array(moments.get("exp_avg_sq", nothing).clone())
+            step = int(moments.get("step", 0))
+        return arrays | {"adam.step": np.array(step)}
 
     @torch.no_grad()
     def restore(self, arrays: Mapping[str, Array]) -> None:
         """Take a snapshot back; weights alone are enough, moments then start at 0."""
         for name, parameter in self._parameters.items():
-            if name not in arrays or np.shape(arrays[name]) != tuple(parameter.shape):
-                got = np.shape(arrays[name]) if name in arrays else "nothing"
+            got = np.shape(arrays[name]) if name in arrays else "none"
+            if got != tuple(parameter.shape):
                 raise MinilmError(f"Weight {name} must have shape {tuple(parameter.shape)}, got {got}")
-        self._optimizer.state.clear()
+        step = float(arrays.get("adam.step", 0))
         for name, parameter in self._parameters.items():
-            parameter.copy_(torch.tensor(arrays[name]))
-            if f"adam.m.{name}" in arrays and int(arrays["adam.step"]):
-                like = {"dtype": parameter.dtype, "device": parameter.device}
-                self._optimizer.state[parameter] = {
-                    "step": torch.tensor(float(arrays["adam.step"])),
-                    "exp_avg": torch.tensor(arrays[f"adam.m.{name}"], **like),
-                    "exp_avg_sq": torch.tensor(arrays[f"adam.v.{name}"], **like),
-                }
+            parameter.copy_(self._tensor(arrays[name]))
+            moments = {}
+            for key, letter in (("exp_avg", "m"), ("exp_avg_sq", "v")):
+                kept = arrays.get(f"adam.{letter}.{name}")
+                moments[key] = torch.zeros_like(parameter)
+                if kept is not None:
+                    moments[key].copy_(self._tensor(kept))
+            self._adam.state[parameter] = moments | {"step": torch.tensor(step, device=parameter.device)}
+
+
+def _view(name: str, tensor: Tensor) -> Array:
+    return array(tensor)
