@@ -24,10 +24,12 @@ __all__ = ["Encoder", "Explanation", "Merge", "explain", "train_merges"]
 class Explanation:
     """How a text becomes ids: the merges in their order, and the pieces that are left, one or more ids each.
 
-    pieces: (text of the piece, its ids): one id, or one per byte for what is no piece.
+    start: what it begins as, single characters; pieces: (text of the piece, its ids): one id, or one per
+    byte for what is no piece.
     """
 
     text: str
+    start: tuple[str, ...]
     merges: tuple[Merge, ...]
     pieces: tuple[tuple[str, tuple[int, ...]], ...]
 
@@ -35,6 +37,15 @@ class Explanation:
     def ids(self) -> list[int]:
         """The ids of the text."""
         return [token_id for _, ids in self.pieces for token_id in ids]
+
+    def rows(self) -> Iterator[tuple[str, ...]]:
+        """The pieces that stand after each merge, one row per merge."""
+        row = dict(zip(_starts(self.start), self.start, strict=True))
+        for merge in self.merges:
+            at = merge.at or 0
+            del row[at + len(merge.pair[0])]
+            row[at] = merge.piece
+            yield tuple(row.values())
 
 
 class Encoder:
@@ -62,11 +73,11 @@ class Encoder:
         """The merges of a text and the pieces that are left."""
         symbols: list[str] = []
         merges = tuple(self.steps(text, symbols))
-        return Explanation(text, merges, tuple(self._with_ids(symbols)))
+        return Explanation(text, tuple(self._characters(text)), merges, tuple(self._with_ids(symbols)))
 
     def steps(self, text: str, symbols: list[str] | None = None) -> Iterator[Merge]:
         """One Merge after another; when they are done, `symbols` (given empty) holds the pieces left."""
-        row: list[str | None] = list(self._start.findall(self._tokenizer.normalized(text)))
+        row: list[str | None] = list(self._characters(text))
         starts = _starts(row)
         after = [*range(1, len(row)), -1]
         before = list(range(-1, len(row) - 1))
@@ -96,6 +107,10 @@ class Encoder:
             offer(left, after[left])
         if symbols is not None:
             symbols.extend(symbol for symbol in row if symbol is not None)
+
+    def _characters(self, text: str) -> list[str]:
+        """What a text begins as: its characters as the model sees them, user-defined pieces whole."""
+        return self._start.findall(self._tokenizer.normalized(text))
 
     def _with_ids(self, symbols: Sequence[str]) -> Iterator[tuple[str, tuple[int, ...]]]:
         """Each piece with its id; what is no piece with its bytes' ids, or the unknown id once in a row."""

@@ -119,3 +119,5 @@ def _check(files: object, lines: object, vocab_size: object, settings: str, out:
         raise TokenizerError(f"settings must be one of {', '.join(SETTINGS)}, got {settings!r}")
     if out is not None and Path(out).exists():
         raise TokenizerError(f"{out} exists already; name another file, or remove it first")
+    if out is not None and not Path(out).absolute().parent.is_dir():
+        raise TokenizerError(f"the folder of {out} does not exist; make it first")
