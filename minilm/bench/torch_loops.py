@@ -84,7 +84,7 @@ def forward_loop(net: PlainNet, tokens: int) -> None:
 
 def streaming(quick: bool) -> Iterator[Figure]:
     """torch with the full record against the debug loop, and against the bare forward step."""
-    tokens, runs = (40, 3) if quick else (200, 9)
+    tokens, runs = (25, 5) if quick else (25, 41)
     for vocab_size in (512, 4000):
         ours = stream_words("torch", vocab_size, tokens)
         net = PlainNet(vocab_size).eval()
