@@ -9,13 +9,14 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from minilm.errors import MinilmError
-from minilm.protocols import Trainable
+from minilm.protocols import LanguageModel, TextCodec, Trainable
 from minilm.records import Array, ModelConfig
 
-__all__ = ["BACKENDS", "available", "create"]
+__all__ = ["BACKENDS", "available", "create", "load", "wrap"]
 
 BACKENDS = {  # name -> (module, what must be importable, the extra that brings it)
     "numpy": ("minilm.backends.numpy_lstm", "numpy", ""),
@@ -49,3 +50,33 @@ def create(
             f"Backend {name} needs {package}, which is not installed; run: pip install 'minilm[{extra}]'"
         )
     return importlib.import_module(module).create(config, dtype=dtype, device=device, weights=weights)
+
+
+def load(
+    folder: str | Path, backend: str | None = None, dtype: str | None = None, device: str = "cpu"
+) -> Trainable:
+    """The model of a folder, in any backend; NumPy, and the dtype that was saved, unless given.
+
+    Raises MinilmError, one line, for a folder that is missing, foreign or damaged.
+    """
+    from minilm.backends.folder import read_model
+
+    found = read_model(folder)
+    kind = dtype or found.arrays["embedding"].dtype.name
+    return create(backend or "numpy", found.config, kind, device, found.arrays)
+
+
+def wrap(net: Any, codec: TextCodec | None = None) -> LanguageModel:
+    """A user's own torch module or Keras model as a LanguageModel.
+
+    Given ids (1, T), and the state it returned before where it returns one, the net must answer with
+    logits (1, T, V), (logits, state) or (logits, state, embeddings); a net without a state is given
+    the whole context anew. codec, where given, must have as many ids as there are logits.
+    """
+    if not callable(net):
+        raise MinilmError(f"wrap() takes a torch module or a Keras model, got {type(net).__name__}")
+    families = {kind.__module__.split(".")[0] for kind in type(net).__mro__}
+    for family in ("torch", "keras"):
+        if family in families:
+            return importlib.import_module(f"minilm.backends.wrap_{family}").wrap(net, codec)
+    raise MinilmError(f"wrap() takes a torch module or a Keras model, got {type(net).__name__}")
