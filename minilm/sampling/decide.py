@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from minilm.errors import MinilmError
 from minilm.numerics import adaptive_k, rank
 from minilm.records import Array, Candidate, Decision, Distribution, Removal, StageEffect
 from minilm.sampling.scores import Context, Scores, look_up, places
@@ -55,6 +56,8 @@ def decide(
     points = [_point(Scores.of(logits))]
     for stage in stages:
         scores = stage(points[-1].scores, context)
+        if not scores.ids.size:
+            raise MinilmError(f"{stage!r} removed every token, so none can follow; loosen it")
         points.append(points[-1] if scores is points[-1].scores else _point(scores))
     final = points[-1]
     p_final = final.p(final.scores.values)  # (S,) ascending ids
@@ -173,7 +176,7 @@ def _logp(point: _Point, ids: Array) -> Array:
 
 
 def _change(before: float, after: float) -> float | None:
-    return None if after == -np.inf else after - before
+    return None if -np.inf in (before, after) else after - before
 
 
 def _mass_kept(before: _Point, after: _Point, truncated: bool) -> float:

@@ -17,11 +17,12 @@ from minilm.errors import MinilmError
 from minilm.protocols import TextCodec
 from minilm.records import Array
 from minilm.sampling.scores import Context, Scores, places, softmax32
+from minilm.sampling.sequences import SequenceTable, check_bias, spellings
 
-__all__ = ["Bias", "Greedy", "MinP", "RepetitionPenalty", "Stage", "Temperature", "TopK", "TopP"]
+__all__ = ["Bias", "Greedy", "MinP", "RepetitionPenalty", "Stage", "Temperature", "TopK", "TopP", "bound"]
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Stage:
     """A step of the sampling pipeline: a callable from (scores, context) to scores.
 
@@ -49,11 +50,17 @@ class Stage:
         return repr(self)
 
     def __repr__(self) -> str:
-        shown = [repr(getattr(self, f.name)) for f in fields(self) if f.repr]
-        return f"{type(self).__name__}({', '.join(shown)})"
+        values = [(getattr(self, f.name), f.default) for f in fields(self) if f.repr]
+        return f"{type(self).__name__}({', '.join(repr(v) for v, default in values if v != default)})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Stage) and repr(self) == repr(other)
+
+    def __hash__(self) -> int:
+        return hash(repr(self))
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Greedy(Stage):
     """Leaves the best token alone, the lowest id among equals; then nothing is drawn."""
 
@@ -70,7 +77,7 @@ class Greedy(Stage):
         return [f"score {v:.4g} is not the best, {best:.4g}" for v in _values(before, ids)]
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Temperature(Stage):
     """Divides every score by t > 0: below 1 sharper, above 1 flatter (Ackley et al., 1985)."""
 
@@ -91,7 +98,7 @@ class Temperature(Stage):
         return Scores(scores.ids, values)
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class TopK(Stage):
     """Keeps the k best tokens, and those equal to the k-th (Fan et al., 2018)."""
 
@@ -117,7 +124,7 @@ class TopK(Stage):
         return [f"rank {1 + np.count_nonzero(before.values > v)} > {self.k}" for v in _values(before, ids)]
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class TopP(Stage):
     """Keeps the fewest best tokens whose mass reaches p; the crossing token stays (Holtzman et al., 2020).
 
@@ -152,7 +159,7 @@ class TopP(Stage):
         return [f"{m:.4f} reached before it" for m in reached[places(before, ids)].tolist()]
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class MinP(Stage):
     """Removes what is less likely than m times the most likely token (Nguyen et al., 2024)."""
 
@@ -176,30 +183,35 @@ class MinP(Stage):
         return [f"{v:.4f} < {self.m} × {p.max():.4f}" for v in p[places(before, ids)].tolist()]
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class RepetitionPenalty(Stage):
     """Makes every id of the context, prompt included, less likely, once (Keskar et al., 2019).
 
     A score s becomes s / theta where s >= 0 and s x theta below 0; so it depends on where 0 lies.
+    last: look at that many of the latest ids alone.
     """
 
     theta: float
+    last: int | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.theta < np.inf:
             raise MinilmError(f"RepetitionPenalty must be above 0, got {self.theta}; 1 changes nothing")
+        if self.last is not None and self.last < 1:
+            raise MinilmError(f"RepetitionPenalty must look at 1 id or more, got {self.last}")
 
     def __call__(self, scores: Scores, context: Context) -> Scores:
         """The same survivors; those that occurred have moved."""
         if self.theta == 1:
             return scores
-        where = places(scores, context.ids)  # an id that occurs twice is set twice to the same score
+        seen = context.ids if self.last is None else context.ids[-self.last :]
+        where = places(scores, seen)  # an id that occurs twice is set twice to the same score
         old = scores.values[where]
         theta = np.float32(self.theta)
         return scores.changed(where, np.where(old < 0, old * theta, old / theta))
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Bias(Stage):
     """Adds to the score of words, piece by piece, with and without a leading space.
 
@@ -209,58 +221,34 @@ class Bias(Stage):
     """
 
     words: Mapping[str | int, float]
-    sequences: tuple[tuple[tuple[int, ...], float], ...] | None = field(default=None, repr=False)
+    table: SequenceTable | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        for word, bias in self.words.items():
-            number = isinstance(bias, int | float) and bias == bias and bias != np.inf
-            if not number or word == "":
-                raise MinilmError(f"Bias must map words to finite numbers or -inf, got {word!r}: {bias}")
-
-    def __hash__(self) -> int:
-        return hash(tuple(self.words.items()))
+        check_bias("Bias", self.words)
 
     def bind(self, codec: TextCodec) -> Bias:
-        """Every word as its sequences of ids, with and without a leading space."""
-        sequences: dict[tuple[int, ...], float] = {}
+        """Every word as sequences of ids that grow piece by piece."""
+        biases: dict[tuple[int, ...], float] = {}
         for word, bias in self.words.items():
-            spellings = [(word,)] if isinstance(word, int) else _spellings(word, codec)
-            sequences |= {tuple(ids): bias for ids in spellings}
-        return replace(self, sequences=tuple(sequences.items()))
+            for ids in spellings(word, codec):
+                first = len(ids) if bias == -np.inf else 1
+                biases |= {ids[:n]: bias for n in range(first, len(ids) + 1)}
+        return replace(self, table=SequenceTable.of(biases))
 
     def __call__(self, scores: Scores, context: Context) -> Scores:
         """Biased scores; banned tokens are gone."""
-        if self.sequences is None:
-            raise MinilmError("Bias speaks of words; bind(codec) it first, so that they become ids")
-        added = self._added(context)
-        wanted = np.array([i for i in sorted(added) if added[i]], dtype=np.int64)
-        where = places(scores, wanted)
-        if not where.size:
-            return scores
-        bias = np.array([added[i] for i in scores.ids[where].tolist()], dtype=np.float32)
-        result = scores.changed(where, scores.values[where] + bias)
-        return result if np.isfinite(bias).all() else result.keep(result.values > -np.inf)
-
-    def _added(self, context: Context) -> dict[int, float]:
-        """Id -> what is added to it in this context; several matches add up."""
-        longest = max((len(ids) for ids, _ in self.sequences or ()), default=1) - 1
-        tail = tuple(context.ids[-longest:].tolist()) if longest else ()
-        added: dict[int, dict[tuple[int, ...], float]] = {}
-        for ids, bias in self.sequences or ():
-            first = len(ids) - 1 if bias == -np.inf else 0
-            for n in range(first, len(ids)):
-                if n == 0 or tail[-n:] == ids[:n]:
-                    added.setdefault(ids[n], {})[ids[: n + 1]] = bias
-        return {i: sum(matches.values()) for i, matches in added.items()}
+        return bound(self, self.table)(scores, context)
 
     def reasons(self, before: Scores, context: Context, ids: Sequence[int]) -> list[str]:
         """Banned, the only way in which a bias removes."""
         return ["banned: bias -inf"] * len(ids)
 
 
-def _spellings(word: str, codec: TextCodec) -> list[list[int]]:
-    bare = word.removeprefix(" ")
-    return [ids for ids in (codec.encode(bare), codec.encode(" " + bare)) if ids]
+def bound(stage: Stage, table: SequenceTable | None) -> SequenceTable:
+    """The table of a stage that speaks of words. MinilmError where it was not bound to a codec."""
+    if table is None:
+        raise MinilmError(f"{stage!r} speaks of words; bind(codec) it first, so that they become ids")
+    return table
 
 
 def _values(scores: Scores, ids: Sequence[int]) -> Array:

@@ -1,0 +1,79 @@
+"""Which stages in which order: as Hugging Face transformers, llama.cpp and the OpenAI API apply them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from minilm.errors import MinilmError
+from minilm.sampling.forcing import (
+    ForcedBos,
+    ForcedEos,
+    LengthDecay,
+    MinLength,
+    MinNewTokens,
+    Suppress,
+    SuppressAtBegin,
+)
+from minilm.sampling.more import Epsilon, Eta, TopH, Typical
+from minilm.sampling.penalties import BadWords, Frequency, NoRepeatNgram, Presence, SequenceBias
+from minilm.sampling.stages import (
+    Bias,
+    Greedy,
+    MinP,
+    RepetitionPenalty,
+    Stage,
+    Temperature,
+    TopK,
+    TopP,
+)
+
+__all__ = ["DIALECTS", "PRESETS", "arrange"]
+
+DIALECTS: dict[str, tuple[type[Stage], ...]] = {
+    "hf": (
+        SequenceBias, Bias, RepetitionPenalty, NoRepeatNgram, BadWords, MinLength, MinNewTokens, ForcedBos,
+        ForcedEos, LengthDecay, Suppress, SuppressAtBegin, Temperature, TopH, TopK, TopP, MinP, Typical,
+        Epsilon, Eta, Greedy,
+    ),
+    "llama.cpp": (
+        Bias, RepetitionPenalty, Frequency, Presence, TopK, Typical, TopP, MinP, Temperature, Greedy,
+    ),
+    "openai": (Bias, Presence, Frequency, Temperature, TopP, Greedy),
+}  # fmt: skip
+
+PRESETS = {  # name -> stages, in the order of transformers
+    "greedy": "Greedy()",
+    "balanced": "RepetitionPenalty(1.05) Temperature(0.7) TopP(0.8)",
+    "reliable": "RepetitionPenalty(1.05) Temperature(0.3) TopP(0.7)",
+    "creative": "Temperature(1.1) TopP(0.95)",
+}
+
+_WINDOW = 64  # llama.cpp's penalties look at the last 64 ids of the whole context
+
+
+def arrange(stages: Sequence[Stage], dialect: str) -> tuple[Stage, ...]:
+    """The stages in the order of a dialect; equal kinds keep theirs.
+
+    In "llama.cpp" the penalties look at the last 64 ids, unless told otherwise. Raises MinilmError for
+    an unknown dialect, and for a stage that the dialect does not have.
+
+    >>> arrange([TopP(0.9), Temperature(0.8)], "hf"), arrange([Temperature(0.8), TopP(0.9)], "llama.cpp")
+    ((Temperature(0.8), TopP(0.9)), (TopP(0.9), Temperature(0.8)))
+    """
+    if dialect not in DIALECTS:
+        raise MinilmError(f"A dialect is one of {', '.join(DIALECTS)}, got {dialect!r}")
+    order = DIALECTS[dialect]
+    for stage in stages:
+        if type(stage) not in order:
+            raise MinilmError(
+                f"The dialect {dialect} has no {type(stage).__name__}; write the order yourself"
+            )
+    if dialect == "llama.cpp":
+        stages = [_windowed(stage) for stage in stages]
+    return tuple(sorted(stages, key=lambda stage: order.index(type(stage))))
+
+
+def _windowed(stage: Stage) -> Stage:
+    looks_back = isinstance(stage, RepetitionPenalty | Frequency | Presence)
+    return replace(stage, last=_WINDOW) if looks_back and stage.last is None else stage
