@@ -1,0 +1,125 @@
+"""A record as a card of HTML with inline styles, for a notebook or inside a page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from minilm.errors import MinilmError
+from minilm.faces.html.marks import bar, draw_strip, table, token, vector_strip, words
+from minilm.faces.numerals import count, fixed, probability, signed, vector
+from minilm.faces.text_brief import FINISHES, brief_candidates, candidate_note, cut_by
+from minilm.records import Candidate, Decision, Embedding, Step, TrainStep
+
+__all__ = ["fragment"]
+
+_CARD = (
+    "border:1px solid var(--line,rgba(128,128,128,.35));border-radius:8px;padding:.7em 1em;margin:.7em 0;"
+    "overflow-x:auto;line-height:1.45"
+)
+_DIM = "color:var(--dim,inherit);opacity:.85"
+
+
+def fragment(record: Any, most: int = 8, *, so_far: str | None = None) -> str:
+    """A Step, Decision, Candidate or TrainStep as HTML; equal records give equal HTML.
+
+    most: candidates, the chosen and the watched ones always among them; so_far: the text before this
+    step, shown with the new text marked, where it is given. Another record is a MinilmError.
+    """
+    if isinstance(record, Step):
+        parts = [
+            _head(record),
+            _embedding(record.embedding),
+            _decision(record.decision, most),
+            _end(record, so_far),
+        ]
+    elif isinstance(record, Decision):
+        parts = [_decision(record, most)]
+    elif isinstance(record, Candidate):
+        parts = [table(_HEADS, [_row(record, "")], _SIDES)]
+    elif isinstance(record, TrainStep):
+        parts = [_train(record)]
+    else:
+        raise MinilmError(
+            f"HTML shows a Step, Decision, Candidate or TrainStep, got a {type(record).__name__}"
+        )
+    return f'<div style="{_CARD}">{"".join(parts)}</div>'
+
+
+_HEADS, _SIDES = ("rank", "token", "logit", "as the model gave it", "after the stages", ""), "rlrlll"
+
+
+def _head(step: Step) -> str:
+    branch = f", branch {step.branch}" if step.branch else ""
+    read = f"read {token(step.text, step.bytes)} id {step.id} at position {step.position}{branch}"
+    return f'<div><strong style="font-size:1.1em">Step {step.index + 1}</strong> {read}</div>'
+
+
+def _embedding(embedding: Embedding) -> str:
+    shape = "(" + ",".join(map(str, embedding.shape)) + ("," if len(embedding.shape) == 1 else "") + ")"
+    cosine = "none before" if embedding.cosine is None else signed(embedding.cosine)
+    numbers = f"embedding {shape}, norm {fixed(embedding.norm)}, cosine {cosine}, {vector(embedding.vector)}"
+    return f'<div style="{_DIM};font-size:.9em">{numbers}</div>{vector_strip(embedding.vector)}'
+
+
+def _row(c: Candidate, note: str, chosen: bool = False) -> list[str]:
+    before = bar(c.p_model, "var(--before,#9aa5b1)")
+    after = bar(c.p_final, "var(--chosen,#E69F00)" if chosen else "var(--after,#0072B2)")
+    return [str(c.rank), token(c.text, c.bytes), fixed(c.logit), before, after, note]
+
+
+def _decision(decision: Decision, most: int) -> str:
+    stages = [effect.stage for effect in decision.stages]
+    rows, stressed = [], None
+    for place, c in enumerate(brief_candidates(decision, most)):
+        chosen = c.id == decision.chosen.id
+        stressed = place if chosen else stressed
+        note = candidate_note(c, decision, cut_by(c, stages) if c.removed_by else None)
+        rows.append(_row(c, words(note), chosen))
+    draw = (
+        "" if decision.u is None or decision.interval is None else draw_strip(decision.u, *decision.interval)
+    )
+    raw, final = decision.raw, decision.final
+    facts = f"entropy {fixed(raw.entropy)} → {fixed(final.entropy)} nats, k {raw.k_used} → {final.k_used}, "
+    facts += f"rank {count(decision.chosen.rank)}: {words(decision.reason)}"
+    shown = table(_HEADS, rows, _SIDES, stressed)
+    return f'{shown}<p style="margin:.5em 0">{facts}</p>{draw}{_ledger(decision)}'
+
+
+def _ledger(decision: Decision) -> str:
+    if not decision.stages:
+        return ""
+    rows = [["as the model gave it", "", "", fixed(decision.raw.entropy, 3), ""]]
+    for effect in decision.stages:
+        change = "out" if effect.chosen is None else signed(effect.chosen, 3)
+        kept = [count(effect.survivors), probability(effect.mass_kept), fixed(effect.entropy, 3)]
+        rows.append([words(effect.stage), *kept, change])
+    heads = ("stage", "survivors", "mass kept", "entropy", "log p of the chosen")
+    inner = table(heads, rows, "lrrrr")
+    return f'<details style="margin:.5em 0"><summary>stage by stage</summary>{inner}</details>'
+
+
+def _end(step: Step, so_far: str | None) -> str:
+    parts = []
+    if so_far is not None:
+        style = "background:var(--new,rgba(230,159,0,.3));color:inherit;padding:0 .1em;border-radius:3px"
+        new = f'<mark style="{style}">{words(step.new_text)}</mark>'
+        parts.append(f'<p style="margin:.5em 0;white-space:pre-wrap">{words(so_far)}{new}</p>')
+    if step.finish:
+        parts.append(f"<p><strong>The end:</strong> {words(FINISHES.get(step.finish, step.finish))}</p>")
+    return "".join(parts)
+
+
+def _train(step: TrainStep) -> str:
+    held = "" if step.validation is None else f", validation {fixed(step.validation, 4)}"
+    clipped = "" if step.clip_factor == 1 else f", gradients clipped × {step.clip_factor:.3g}"
+    seen = f"{count(step.tokens)} tokens, rate {step.rate:g}{clipped}"
+    loss = f"loss {fixed(step.loss, 4)} nats{held}; {seen}"
+    head = f"<div><strong>Training step {count(step.index)}</strong> {loss}</div>"
+    if not step.norms:
+        return head
+    rows = [
+        [words(name), *(f"{n:.3g}" for n in (norms.gradient, norms.update, norms.weight, norms.ratio))]
+        for name, norms in step.norms.items()
+    ]
+    heads = ("parameter", "gradient", "update", "weight", "update/weight")
+    return head + table(heads, rows, "lrrrr")
