@@ -123,8 +123,8 @@ def _cache_holds_all(net: Any) -> bool:
         return net(input_ids=read, use_cache=True, **{cache_argument(net) or "": cache}).logits[0, -1]
 
     alone, beside, other = (DynamicCache(config=net.config) for _ in range(3))
-    last([0], alone)
-    expected = last([0], alone)
-    last([0], beside)
-    last([1, 1], other)
-    return torch.equal(last([0], beside), expected)
+    last([1, 2], alone)
+    expected = last([3], alone)
+    last([1, 2], beside)
+    last([4, 5, 6], other)
+    return torch.equal(last([3], beside), expected)

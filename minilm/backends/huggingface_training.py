@@ -7,6 +7,7 @@ so that a step is a pure function of the batch.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from minilm.backends.checks import check_batch
+from minilm.backends.huggingface_files import write_whole
 from minilm.backends.huggingface_inner import array
 from minilm.backends.huggingface_model import HuggingFaceReader
 from minilm.backends.lazy_arrays import LazyArrays
@@ -49,6 +51,10 @@ class HuggingFaceModel(HuggingFaceReader):
         self._adam = torch.optim.Adam(
             list(self._parameters.values()), betas=betas, eps=self.config.optimizer.epsilon, fused=True
         )
+
+    def save(self, folder: str | Path) -> None:
+        """Write the model as save_pretrained does; the folder opens wherever transformers is."""
+        write_whole(self.net, Path(folder))
 
     def weights(self) -> Mapping[str, Array]:
         """Views of the weights by the model's own names, valid until the next update or restore."""

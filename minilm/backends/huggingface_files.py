@@ -1,0 +1,81 @@
+"""A transformers model folder: looked over before and after it is opened, written whole.
+
+What the files mean is left to transformers.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from logging import CRITICAL
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers.utils import logging
+
+from minilm.errors import MinilmError
+
+__all__ = ["check_complete", "check_folder", "silence", "write_whole"]
+
+
+@contextmanager
+def silence() -> Iterator[None]:
+    """transformers' log lines and progress bars off, and afterwards as they were."""
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity(CRITICAL)
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse what is no folder of a transformers model with safetensors weights."""
+    if not folder.is_dir():
+        what = "is a file" if folder.exists() else "does not exist"
+        raise MinilmError(f"{folder} {what}; give the folder of a Hugging Face model, or a hub id like gpt2")
+    if not (folder / "config.json").is_file():
+        raise MinilmError(f"{folder} is no Hugging Face model: it holds no config.json")
+    if not any(folder.glob("*.safetensors")):
+        raise MinilmError(
+            f"{folder} holds no safetensors weights; pickled ones can run code and are not opened:"
+            " save the model again with save_pretrained"
+        )
+
+
+def check_complete(source: str, net: Any, found: Any) -> None:
+    """Refuse what transformers would fill in with random numbers, and weights that are not finite."""
+    missing = [*found.get("missing_keys", ()), *found.get("mismatched_keys", ())]
+    if missing:
+        raise MinilmError(
+            f"{source} is incomplete: {len(missing)} weights are missing, first {sorted(missing)[0]}"
+        )
+    for name, parameter in net.named_parameters():
+        if not torch.isfinite(parameter).all():
+            raise MinilmError(f"{source} is damaged: weight {name} holds a number that is not finite")
+
+
+def write_whole(net: Any, folder: Path) -> None:
+    """save_pretrained into a folder beside this one, its files moved in when all are whole.
+
+    Other files of the folder, a tokenizer's for one, stay.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise MinilmError(f"{folder} is a file; give a folder for the model")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        with silence():
+            net.save_pretrained(unfinished)
+        folder.mkdir(exist_ok=True)
+        for file in unfinished.iterdir():
+            os.replace(file, folder / file.name)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
