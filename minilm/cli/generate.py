@@ -15,7 +15,6 @@ from minilm.cli.opening import Opened, model_options, open_model
 from minilm.cli.stages import pipeline, stage_options
 from minilm.errors import MinilmError
 from minilm.faces import text
-from minilm.faces.live import watching
 from minilm.generation import Cursor, TraceWriter, start
 from minilm.records import Step
 
@@ -119,7 +118,7 @@ def _show(cursor: Cursor, steps: Iterator[Step], options: dict[str, Any]) -> Non
         text.write("", sys.stdout)
         return
     _print_header(cursor)
-    shown = list(watching(steps)) if options["live"] else _print_steps(steps, options["show"])
+    shown = _play(steps) if options["live"] else _print_steps(steps, options["show"])
     last = shown[-1].finish if shown else None
     ids = [step.decision.chosen.id for step in shown]
     text.write(text.footer(last, ids, "".join(step.new_text for step in shown)), sys.stdout)
@@ -134,6 +133,12 @@ def _print_header(cursor: Cursor) -> None:
         sys.stdout,
         end="\n\n",
     )
+
+
+def _play(steps: Iterator[Step]) -> list[Step]:
+    from minilm.faces.live import play  # rich, which only --live needs
+
+    return list(play(steps))
 
 
 def _print_steps(steps: Iterator[Step], show: str) -> list[Step]:

@@ -79,7 +79,7 @@ def _hugging_face(source: str, device: str, dtype: str) -> Opened:
 
 def _eos_ids(model: Any, codec: TextCodec) -> tuple[int, ...]:
     """The tokenizer's end-of-text id and those of the model's own generation settings."""
-    found: int | Sequence[int] | None = model.eos_ids
+    found: int | Sequence[int] | None = model.net.generation_config.eos_token_id
     listed = [] if found is None else [found] if isinstance(found, int) else list(found)
     if "eos" in codec.special_ids:
         listed.append(codec.special_ids["eos"])

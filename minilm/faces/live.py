@@ -15,7 +15,7 @@ from rich.text import Text
 from minilm.faces.console import to_console
 from minilm.faces.layout import WIDTH, align, clip, wrap
 from minilm.faces.numerals import fixed, probability
-from minilm.faces.text_brief import brief_candidates, candidate_note, cut_by, read_line, summary
+from minilm.faces.text_brief import brief_candidates, candidate_note, read_line, summary
 from minilm.faces.visible import piece, visible
 from minilm.records import Candidate, Decision, Step
 
@@ -47,15 +47,13 @@ def chart(step: Step, so_far: str = "", most: int = 10, encoding: str = "utf-8")
 
 def _bars(decision: Decision, candidates: list[Candidate], encoding: str) -> tuple[list[str], list[str]]:
     rows, notes, styles = [["rank", "token", "logit", "before", "", "after", ""]], [""], ["dim"]
-    stages = [effect.stage for effect in decision.stages]
     for c in candidates:
-        cut = cut_by(c, stages) if c.removed_by else None
         before = [f"{probability(c.p_model):<5}", _bar(c.p_model, _BAR // 2)]
         after = [f"{probability(c.p_final):<5}", _bar(c.p_final, _BAR)]
         token = clip(to_console(piece(c.text, c.bytes), encoding), 18)
         rows.append([str(c.rank), token, fixed(c.logit), *before, *after])
-        notes.append(candidate_note(c, decision, cut))
-        styles.append("bold cyan" if c.id == decision.chosen.id else "dim" if cut else "")
+        notes.append(candidate_note(c, decision))
+        styles.append("bold cyan" if c.id == decision.chosen.id else "dim" if c.removed_by else "")
     lines = [f" {row}  {note}".rstrip() for row, note in zip(align(rows, "rlrllll"), notes, strict=True)]
     return lines, styles
 

@@ -5,19 +5,16 @@ Everything that a record carries is in text_full.py; which of the two is shown i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from minilm.faces.layout import WIDTH, align, cells, clip, pad, wrap
 from minilm.faces.numerals import count, fixed, interval, probability, signed, vector
 from minilm.faces.visible import piece, visible
-from minilm.records import Candidate, Decision, Embedding, Step, TrainStep
+from minilm.records import Candidate, Decision, Embedding, Removal, Step, TrainStep
 
 __all__ = [
     "FINISHES",
     "brief_candidates",
     "candidate_line",
     "candidate_note",
-    "cut_by",
     "decision_lines",
     "ending",
     "read_line",
@@ -64,21 +61,24 @@ def brief_candidates(decision: Decision, most: int = 5) -> list[Candidate]:
     return [c for place, c in enumerate(listed) if place < most or c.id in wanted]
 
 
-def cut_by(candidate: Candidate, stages: Sequence[str]) -> str:
-    """The label of the stage that removed a candidate, without the number that failed."""
-    reason = candidate.removed_by or ""
-    return max((label for label in stages if reason.startswith(label)), key=len, default=reason)
+def candidate_note(candidate: Candidate, decision: Decision, numbers: bool = False) -> str:
+    """What befell a candidate, in words: chosen (and by which draw), cut, watched.
 
-
-def candidate_note(candidate: Candidate, decision: Decision, cut: str | None) -> str:
-    """What befell a candidate, in words: chosen (and by which draw), cut, watched."""
+    numbers: name the number that failed, and not only the stage.
+    """
     chosen = candidate.id == decision.chosen.id
     notes = [f"chosen: {_how(decision)}"] if chosen else []
-    if cut:
-        notes.append(f"{'though ' if chosen else ''}cut by {visible(cut, keep='')}")
+    if candidate.removed_by:
+        notes.append(("though " if chosen else "") + _cut_note(candidate.removed_by, numbers))
     if candidate.id in watched_ids(decision):
         notes.append("watched")
     return ", ".join(notes)
+
+
+def _cut_note(removal: Removal, numbers: bool = True) -> str:
+    """The stage that removed a candidate, and the number that failed."""
+    why = f": {removal.why}" if numbers else ""
+    return f"cut by {visible(removal.stage + why, keep='')}"
 
 
 def _how(decision: Decision) -> str:
@@ -98,16 +98,14 @@ def summary(decision: Decision) -> str:
 
 def decision_lines(decision: Decision) -> list[str]:
     """The first candidates, aligned, and the facts and the reason beneath them."""
-    labels = [effect.stage for effect in decision.stages]
     rows, notes = [], []
     for candidate in brief_candidates(decision):
-        cut = cut_by(candidate, labels) if candidate.removed_by else None
         before, after = probability(candidate.p_model), probability(candidate.p_final)
         token = clip(piece(candidate.text, candidate.bytes), _TOKEN)
         rows.append(
             [str(candidate.rank), f"{token} ", "logit", f"{fixed(candidate.logit)} ", "p", before, "→", after]
         )
-        notes.append(candidate_note(candidate, decision, cut))
+        notes.append(candidate_note(candidate, decision))
     table = align(rows, "rllrlrll")
     width = max(cells(line) for line in table)
     lines = [f" {pad(line, width)}   {note}".rstrip() for line, note in zip(table, notes, strict=True)]
@@ -132,7 +130,7 @@ def candidate_line(candidate: Candidate) -> str:
     """A candidate on its own, in one line."""
     token = clip(piece(candidate.text, candidate.bytes), 32)
     change = f"p {probability(candidate.p_model)} → {probability(candidate.p_final)}"
-    cut = f"   cut by {visible(candidate.removed_by, keep='')}" if candidate.removed_by else ""
+    cut = f"   {_cut_note(candidate.removed_by)}" if candidate.removed_by else ""
     place = f"rank {count(candidate.rank)}   logit {fixed(candidate.logit)}"
     return f"{token} id {candidate.id}   {place}   {change}{cut}"
 

@@ -56,7 +56,7 @@ def _candidates(decision: Decision) -> list[str]:
             *map(probability, (c.p_model, c.p_tempered, c.p_final)),
         ]
         rows.append([str(c.rank), str(c.id), clip(piece(c.text, c.bytes), 20), *numbers])
-        notes.append(candidate_note(c, decision, c.removed_by))
+        notes.append(candidate_note(c, decision, numbers=True))
     table = align(rows, "rrlrrlll")
     width = max(map(cells, table)) + 3
     lines = []

@@ -9,6 +9,7 @@ from minilm.records import (
     Distribution,
     Embedding,
     ParameterNorms,
+    Removal,
     StageEffect,
     Step,
     TrainStep,
@@ -59,7 +60,7 @@ def make_step(
                 p_tempered=float(tempered[place]),
                 p_final=float(final[place]),
                 rank=rank,
-                removed_by=f"TopK({k}): rank {rank} of {k}" if place not in kept else None,
+                removed_by=Removal(f"TopK({k})", f"rank {rank} of {k}") if place not in kept else None,
             )
         )
     by_place = {c.id - 281: c for c in candidates}

@@ -8,7 +8,7 @@ from matplotlib.patches import Patch
 from minilm.faces.layout import clip
 from minilm.faces.numerals import interval, probability
 from minilm.faces.plots.picture import BLUE, GREY, INK, ORANGE, PALE, Picture, drawable, label, panels, write
-from minilm.faces.text_brief import brief_candidates, candidate_note, cut_by
+from minilm.faces.text_brief import brief_candidates, candidate_note
 from minilm.faces.visible import piece
 from minilm.records import Candidate, Decision, Step
 
@@ -68,9 +68,8 @@ def _names(panel: Axes, candidates: list[Candidate], chosen: list[bool]) -> None
 
 
 def _note(c: Candidate, decision: Decision) -> str:
-    cut = cut_by(c, [effect.stage for effect in decision.stages]) if c.removed_by else None
     drawn = c.id == decision.chosen.id and not decision.forced
-    note = "chosen" if drawn else candidate_note(c, decision, cut)
+    note = "chosen" if drawn else candidate_note(c, decision)
     return f"{probability(c.p_model)} → {probability(c.p_final)}   {drawable(clip(note, 44))}".rstrip()
 
 
