@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,7 @@ def wrap(net: Any, codec: TextCodec | None = None) -> LanguageModel:
     """
     if not callable(net):
         raise MinilmError(f"wrap() takes a torch module or a Keras model, got {type(net).__name__}")
-    families = {kind.__module__.split(".")[0] for kind in type(net).__mro__}
+    families = {kind.__module__.split(".")[0] for kind in inspect.getmro(type(net))}
     for family in ("torch", "keras"):
         if family in families:
             return importlib.import_module(f"minilm.backends.wrap_{family}").wrap(net, codec)

@@ -14,7 +14,16 @@ import numpy as np
 from minilm.errors import MinilmError
 from minilm.records import Array, ModelConfig
 
-__all__ = ["INNER", "check_against", "check_batch", "check_dtype", "check_ids", "check_inner", "check_rows"]
+__all__ = [
+    "INNER",
+    "check_against",
+    "check_batch",
+    "check_dtype",
+    "check_ids",
+    "check_inner",
+    "check_rows",
+    "check_state",
+]
 
 INNER = ("hidden", "cell", "gates")
 
@@ -71,6 +80,12 @@ def check_inner(inner: Sequence[str], layers: int) -> Sequence[str]:
         if unknown or isinstance(inner, str):
             raise MinilmError(f"inner must be a list of {', '.join(known)}; got {(unknown or [inner])[0]!r}")
     return inner
+
+
+def check_state(state: Any, layers: int, shape: tuple[int, ...]) -> None:
+    """Refuse a state that is not one (hidden, cell) per layer, each of this shape; None is the start."""
+    if state is not None and (len(state) != layers or tuple(state[0][0].shape) != shape):
+        raise MinilmError("The state is another model's; hand back the one that this model's read() gave")
 
 
 def check_against(target: int, against: int | None, of: str, vocab_size: int) -> None:

@@ -6,13 +6,15 @@ products; only the cell runs through time.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 
 from minilm.backends.numpy_layer import Layer, activate
 from minilm.errors import MinilmError
-from minilm.records import Array
+from minilm.records import Array, frozen_array
 
-__all__ = ["layer_inside"]
+__all__ = ["layer_inside", "layers_inside"]
 
 TOLERANCE = 1e-6  # of the hidden states, times the largest pre-activation where that is above 1
 
@@ -39,3 +41,22 @@ def layer_inside(layer: Layer, inputs: Array, outputs: Array, hidden: Array, cel
             "is it a plain LSTM with gates in the order i, f, g, o?"
         )
     return {"hidden": outputs, "cell": cells, "gates": gates}
+
+
+def layers_inside(
+    names: Sequence[str],
+    weights: Mapping[str, Array],
+    values: Sequence[Array],
+    before: Sequence[Sequence[Array]],
+) -> dict[str, Array]:
+    """The named arrays ("gates.0", "cell.1") of the layers that they are in.
+
+    values: the embeddings (T, E), then each layer's output (T, H); before: each layer's hidden and cell (H,).
+    """
+    found: dict[str, Array] = {}
+    for number in sorted({int(name.split(".")[1]) for name in names}):
+        layer = Layer(*(weights[f"lstm.{number}.{part}"] for part in Layer._fields))
+        hidden, cell = before[number]
+        inside = layer_inside(layer, values[number], values[number + 1], hidden, cell)
+        found |= {f"{kind}.{number}": frozen_array(array) for kind, array in inside.items()}
+    return {name: found[name] for name in names}

@@ -19,6 +19,7 @@ from minilm.backends.checks import (
     check_ids,
     check_inner,
     check_rows,
+    check_state,
 )
 from minilm.backends.model_config import check_config
 from minilm.backends.numpy_adam import Adam, clip_factor, global_norm
@@ -86,12 +87,11 @@ class NumpyLSTM:
         return Reading(frozen_array(logits), frozen_array(embeddings), tuple(after), shown)
 
     def _state(self, state: Any) -> Any:
-        if state is None:
-            nothing = np.zeros(self.config.hidden_size, self.dtype)
-            return [(nothing, nothing)] * self.config.layers
-        if len(state) != self.config.layers or np.shape(state[0][0]) != (self.config.hidden_size,):
-            raise MinilmError("The state is another model's; hand back the one that this model's read() gave")
-        return state
+        if state is not None:
+            check_state(state, self.config.layers, (self.config.hidden_size,))
+            return state
+        nothing = np.zeros(self.config.hidden_size, self.dtype)
+        return [(nothing, nothing)] * self.config.layers
 
     def embedding_table(self) -> Array:
         """All embeddings, (V, E), a read-only view."""

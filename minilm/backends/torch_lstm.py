@@ -22,15 +22,14 @@ from minilm.backends.checks import (
     check_ids,
     check_inner,
     check_rows,
+    check_state,
 )
-from minilm.backends.layer_inside import layer_inside
+from minilm.backends.layer_inside import layers_inside
 from minilm.backends.lazy_arrays import LazyArrays
 from minilm.backends.model_config import check_config
 from minilm.backends.numpy_adam import clip_factor
-from minilm.backends.numpy_layer import Layer
 from minilm.backends.torch_net import Net, canonical_view, device_named, parameters_by_name, turned, view
-from minilm.errors import MinilmError
-from minilm.records import Array, Gradients, ModelConfig, Reading, frozen_array
+from minilm.records import Array, Gradients, ModelConfig, Reading
 
 __all__ = ["TorchLSTM", "create"]
 
@@ -77,32 +76,21 @@ class TorchLSTM:
         """Read ids; the state is torch's own (h, c) of each layer."""
         every, inner = check_rows(rows), check_inner(inner, self.config.layers)
         tokens = torch.from_numpy(check_ids(ids, self.vocab_size)).to(self._where)
-        self._check_state(state)
+        check_state(state, self.config.layers, (1, 1, self.config.hidden_size))
         with torch.inference_mode():
             embeddings = self.net.embedding(tokens[None])  # (1, T, E)
             outputs, after = self.net(embeddings, state)
             top = outputs[-1] if every else outputs[-1][:, -1:]
             logits = self.net.head(top)[0]
-        shown = self._inside(inner, embeddings, outputs, state) if inner else {}
+        shown = self._inside(inner, [embeddings, *outputs], state) if inner else {}
         return Reading(view(logits), view(embeddings[0]), tuple(after), shown)
 
-    def _check_state(self, state: Any) -> None:
-        expected = (1, 1, self.config.hidden_size)
-        if state is not None and (len(state) != self.config.layers or state[0][0].shape != expected):
-            raise MinilmError("The state is another model's; hand back the one that this model's read() gave")
-
-    def _inside(
-        self, names: Sequence[str], embeddings: Tensor, outputs: list[Tensor], state: Any
-    ) -> dict[str, Array]:
-        weights, found = self.weights(), {}
-        values = [view(value[0]) for value in (embeddings, *outputs)]  # (T, E), then (T, H) of each layer
-        for number in sorted({int(name.split(".")[1]) for name in names}):
-            layer = Layer(*(weights[f"lstm.{number}.{part}"] for part in Layer._fields))
-            nothing = np.zeros(self.config.hidden_size, self.dtype)
-            before = [view(part[0, 0]) for part in state[number]] if state else [nothing, nothing]
-            inside = layer_inside(layer, values[number], values[number + 1], *before)
-            found |= {f"{kind}.{number}": frozen_array(array) for kind, array in inside.items()}
-        return {name: found[name] for name in names}
+    def _inside(self, names: Sequence[str], values: list[Tensor], state: Any) -> dict[str, Array]:
+        nothing = np.zeros(self.config.hidden_size, self.dtype)
+        before = [(nothing, nothing)] * self.config.layers
+        if state is not None:
+            before = [(view(hidden[0, 0]), view(cell[0, 0])) for hidden, cell in state]
+        return layers_inside(names, self.weights(), [view(value[0]) for value in values], before)
 
     def embedding_table(self) -> Array:
         """All embeddings, (V, E), a read-only view."""
