@@ -57,8 +57,8 @@ def interval(u: float, low: float, high: float) -> str:
     for digits in range(3, 16):
         a, x, b = (f"{value:.{digits}f}" for value in (low, u, high))
         if float(a) <= float(x) < float(b) and (a != x or u == low):
-            break
-    return f"u {x} in [{a},{b})"
+            return f"u {x} in [{a},{b})"
+    return f"u {u!r} in [{low!r},{high!r})"
 
 
 def count(number: int) -> str:

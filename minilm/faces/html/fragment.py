@@ -7,7 +7,7 @@ from typing import Any
 from minilm.errors import MinilmError
 from minilm.faces.html.marks import bar, draw_strip, table, token, vector_strip, words
 from minilm.faces.numerals import count, fixed, probability, signed, vector
-from minilm.faces.text_brief import FINISHES, brief_candidates, candidate_note, cut_by
+from minilm.faces.text_brief import FINISHES, brief_candidates, candidate_note
 from minilm.records import Candidate, Decision, Embedding, Step, TrainStep
 
 __all__ = ["fragment"]
@@ -68,12 +68,11 @@ def _row(c: Candidate, note: str, chosen: bool = False) -> list[str]:
 
 
 def _decision(decision: Decision, most: int) -> str:
-    stages = [effect.stage for effect in decision.stages]
     rows, stressed = [], None
     for place, c in enumerate(brief_candidates(decision, most)):
         chosen = c.id == decision.chosen.id
         stressed = place if chosen else stressed
-        note = candidate_note(c, decision, cut_by(c, stages) if c.removed_by else None)
+        note = candidate_note(c, decision)
         rows.append(_row(c, words(note), chosen))
     draw = (
         "" if decision.u is None or decision.interval is None else draw_strip(decision.u, *decision.interval)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
@@ -48,9 +50,10 @@ def _tokens(panel: Axes, decision: Decision, candidates: list[Candidate]) -> Non
     top = max([p for c in candidates for p in (c.p_model, c.p_final)] + [1e-9])
     _names(panel, candidates, chosen)
     for place, c in enumerate(candidates):
-        style = {"color": INK, "fontweight": "bold"} if chosen[place] else {"color": GREY}
+        ink, weight = (INK, "bold") if chosen[place] else (GREY, "normal")
+        style: dict[str, Any] = {"color": ink, "fontweight": weight, "va": "center", "parse_math": False}
         end = max(c.p_model, c.p_final) + top * 0.015
-        panel.text(end, place, _note(c, decision), va="center", fontsize=9, parse_math=False, **style)
+        panel.text(end, place, _note(c, decision), fontsize=9, **style)
     panel.set_xlim(0, top * 1.5)
     panel.set_xticks([tick for tick in panel.get_xticks() if tick <= min(1, top * 1.5)])
     panel.set_ylim(len(candidates) - 0.4, -0.6)
