@@ -7,9 +7,11 @@ joined, are the text. Lines are learnt one by one, so a newline is always a piec
 from __future__ import annotations
 
 import io
+import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import sentencepiece
 
@@ -19,7 +21,7 @@ from tokenizer.errors import TokenizerError
 
 __all__ = ["SETTINGS", "train"]
 
-_COMMON = {
+_COMMON: dict[str, Any] = {
     "model_type": "bpe",
     "byte_fallback": True,
     "character_coverage": 1.0,
@@ -31,7 +33,7 @@ _COMMON = {
     "hard_vocab_limit": False,  # then a vocabulary larger than the text allows is lowered, not refused
     "minloglevel": 2,
 }
-SETTINGS = {
+SETTINGS: dict[str, dict[str, Any]] = {
     "lossless": {
         "normalization_rule_name": "identity",
         "remove_extra_whitespaces": False,
@@ -53,8 +55,8 @@ def train(
 ) -> Tokenizer:
     """Learn a vocabulary of `vocab_size` pieces from UTF-8 files, or from texts given as `lines`.
 
-    settings: "lossless" (every text comes back) or "nfkc" (folds whitespace and look-alikes; newlines
-    are lost). Equal input gives byte-identical models. A vocabulary larger than the text allows is
+    settings: "lossless" (every text comes back) or "nfkc" (folds runs of spaces and look-alikes such as ﬁ
+    and fi). Equal input gives byte-identical models. A vocabulary larger than the text allows is
     lowered and `notices` of the result says so; `strict` refuses it. Of a text above 50 MB a sample
     is taken, keyed by `seed`. out: where to save the model; an existing file is refused.
 
@@ -62,12 +64,8 @@ def train(
     [261, 262]
     """
     _check(files, lines, vocab_size, settings, out)
-    if lines is None:
-        files = [files] if isinstance(files, (str, bytes)) or hasattr(files, "__fspath__") else files
-        lines = file_lines(files)  # type: ignore[arg-type]
-    else:
-        lines = text_lines(lines)
-    kept, sampling = sampled(lines, seed)
+    source = file_lines(_listed(files)) if files is not None else text_lines(lines or ())
+    kept, sampling = sampled(source, seed)
     if not any(kept):
         raise TokenizerError("there is nothing to learn from: the text is empty; give one with letters in it")
     model = _learn(kept, vocab_size, SETTINGS[settings])
@@ -79,7 +77,11 @@ def train(
     return tokenizer
 
 
-def _learn(kept: Sequence[str], vocab_size: int, settings: dict[str, object]) -> bytes:
+def _listed(files: Path_ | Iterable[Path_]) -> Iterable[Path_]:
+    return [files] if isinstance(files, (str, os.PathLike)) else files
+
+
+def _learn(kept: Sequence[str], vocab_size: int, settings: Mapping[str, Any]) -> bytes:
     """The bytes of the model that SentencePiece learns; its refusals in our words."""
     model = io.BytesIO()
     sizes = {"vocab_size": min(vocab_size, 2**31 - 1)}

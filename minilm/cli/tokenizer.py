@@ -43,7 +43,7 @@ def command() -> None:
     type=click.Choice(["lossless", "nfkc"]),
     default="lossless",
     show_default=True,
-    help="lossless: every text comes back; nfkc: folds whitespace and look-alikes.",
+    help="lossless: every text comes back; nfkc: folds runs of spaces and look-alikes.",
 )
 @click.option("--strict", is_flag=True, help="Refuse a vocabulary that is too large, instead of lowering it.")
 @click.option("--seed", default=0, show_default=True, help="Of the sample taken above 50 MB.")
