@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -46,4 +47,5 @@ def run(names: Sequence[str] = (), quick: bool = False) -> Iterator[Figure]:
 
 def _measured(name: str, quick: bool) -> list[Figure]:
     module, function, _ = BENCHES[name]
+    os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0"}  # or TensorFlow chats on stderr
     return list(getattr(importlib.import_module(module), function)(quick))

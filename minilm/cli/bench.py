@@ -18,7 +18,7 @@ def _line(figure: Figure) -> str:
         sense = "at least" if figure.at_least else "at most"
         bar = f"  {sense} {figure.bar:g}{figure.unit}: {'met' if figure.met else 'NOT MET'}"
     spread = f"({figure.low:.2f} to {figure.high:.2f}, {figure.runs} runs)"
-    return f"{figure.name:<50} {figure.figure:6.2f}{figure.unit} {spread:<26}{bar}"
+    return f"{figure.name:<58} {figure.figure:6.2f}{figure.unit} {spread:<26}{bar}"
 
 
 @click.command(epilog="Example: minilm bench --quick --only imports")
