@@ -77,7 +77,7 @@ def wrap(net: Any, codec: TextCodec | None = None) -> LanguageModel:
     if not callable(net):
         raise MinilmError(f"wrap() takes a torch module or a Keras model, got {type(net).__name__}")
     families = {kind.__module__.split(".")[0] for kind in inspect.getmro(type(net))}
-    for family in ("torch", "keras"):
+    for family, backend in (("torch", "torch"), ("keras", "tensorflow")):
         if family in families:
-            return importlib.import_module(f"minilm.backends.wrap_{family}").wrap(net, codec)
+            return importlib.import_module(f"minilm.backends.{backend}_wrap").wrap(net, codec)
     raise MinilmError(f"wrap() takes a torch module or a Keras model, got {type(net).__name__}")

@@ -1,6 +1,6 @@
 """A user's own net as a LanguageModel: what it answers is checked once, before it is believed.
 
-What PyTorch and Keras do differently stands in wrap_torch.py and wrap_keras.py. A net that keeps no
+What PyTorch and Keras do differently stands in torch_wrap.py and tensorflow_wrap.py. A net that keeps no
 state is given the whole context anew at every reading.
 """
 
