@@ -32,8 +32,8 @@ def open_model(path_or_id: str | Path, device: str = "cpu", dtype: str = "float3
     """
     if dtype not in DTYPES:
         raise MinilmError(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
-    source = str(path_or_id)
-    local = os.path.exists(source) or source.startswith((".", "~", "/")) or source.count("/") > 1
+    source = os.path.expanduser(path_or_id)
+    local = os.path.exists(source) or source.startswith((".", "/")) or source.count("/") > 1
     if local:
         check_folder(Path(source))
     try:
