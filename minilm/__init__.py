@@ -3,7 +3,7 @@
 Importing it loads no framework; torch, TensorFlow and transformers come when they are named.
 """
 
-from minilm.backends import available, create
+from minilm.backends import available, create, load, wrap
 from minilm.errors import MinilmError
 from minilm.generation import Cursor, TraceWriter, read_trace, start, stream
 from minilm.records import (
@@ -52,8 +52,10 @@ __all__ = [
     "TrainStep",
     "available",
     "create",
+    "load",
     "parse",
     "read_trace",
     "start",
     "stream",
+    "wrap",
 ]

@@ -1,0 +1,75 @@
+"""The face of long work: one line on standard error with rate, loss and remaining time (rich).
+
+Records pass through unchanged; without a terminal a line is printed now and then instead.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from time import perf_counter
+
+from minilm.records import TrainStep
+
+__all__ = ["training"]
+
+_QUIET = 10.0  # seconds between two lines where there is no terminal
+
+
+def training(steps: Iterable[TrainStep], total: int, label: str, start: int = 0) -> Iterator[TrainStep]:
+    """Show a training run as it goes on, and hand every step on.
+
+    total: the last step's index; start: steps that an earlier run has done.
+    """
+    shown = _bar(steps, total, label, start) if sys.stderr.isatty() else _lines(steps, total, label, start)
+    yield from shown
+
+
+def _bar(steps: Iterable[TrainStep], total: int, label: str, start: int) -> Iterator[TrainStep]:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.completed}/{task.total}"),
+        TextColumn("{task.fields[facts]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=False) as progress:
+        task = progress.add_task(label, total=total, completed=start, facts="")
+        meter = _Meter()
+        for step in steps:
+            progress.update(task, completed=step.index, facts=meter.facts(step))
+            yield step
+
+
+def _lines(steps: Iterable[TrainStep], total: int, label: str, start: int) -> Iterator[TrainStep]:
+    meter, began, last = _Meter(), perf_counter(), perf_counter()
+    for step in steps:
+        facts, now = meter.facts(step), perf_counter()
+        if now - last > _QUIET or step.index == total:
+            left = (now - began) / max(step.index - start, 1) * (total - step.index)
+            print(f"{label} {step.index}/{total}  {facts}  {left:.0f} s left", file=sys.stderr, flush=True)
+            last = now
+        yield step
+
+
+class _Meter:
+    """Tokens per second since the start, and a loss smoothed over about twenty steps."""
+
+    def __init__(self) -> None:
+        self._began = perf_counter()
+        self._tokens: int | None = None
+        self._loss: float | None = None
+        self._held_out = ""
+
+    def facts(self, step: TrainStep) -> str:
+        if self._tokens is None:
+            self._tokens, self._began = step.tokens, perf_counter()
+        self._loss = step.loss if self._loss is None else 0.95 * self._loss + 0.05 * step.loss
+        if step.validation is not None:
+            self._held_out = f"  validation {step.validation:.3f}"
+        seconds = perf_counter() - self._began
+        rate = f"{(step.tokens - self._tokens) / seconds:,.0f} tokens/s  " if seconds > 0.5 else ""
+        return f"{rate}loss {self._loss:.3f}{self._held_out}"
