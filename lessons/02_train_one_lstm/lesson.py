@@ -137,13 +137,44 @@ print(f"floor {floor:.3f} nats per token, reached {losses['numpy'][-1]:.2f}")
 assert losses["numpy"][-1] > floor
 
 # %% [markdown]
+# The gap is worth a look. Times the tokens of a story it is a few nats: about ln 3, or 1.1, for each choice
+# among three that the model cannot make because it has forgotten what it read. Watch the thing that was
+# found, and the thing that is given away.
+
+# %%
+gap = (losses["numpy"][-1] - floor) * mask.sum() / len(LINES)
+print(f"gap {gap:.1f} nats per story")
+
+
+def tell(model, seed=1):
+    """A story that begins with a key."""
+    steps = minilm.stream(model, codec, "Mia found a key", "Temperature(0.8) TopP(0.9)", seed, max_tokens=20)
+    return "Mia found a key" + "".join(step.new_text for step in steps)
+
+
+print(tell(models["numpy"]))
+
+# %% [markdown]
+# Train on, in one of your frameworks, and the gap closes. To remember over ten tokens is what it learns
+# last.
+
+# %%
+quick = models["torch" if "torch" in BACKENDS else "numpy"]
+for step in range(81, 701):
+    found = quick.gradients(inputs, targets, mask)
+    quick.update(found, rate=0.01, clip=1.0)
+    if step % 100 == 0:
+        print(f"step {step}: {found.loss:.3f}, floor {floor:.3f}")
+print(tell(quick))
+
+# %% [markdown]
 # ## One set of weights, any framework
 #
-# The weights have one set of names in all three. Put the trained NumPy weights into the others, and they
+# The weights have one set of names in all three. Put the trained weights into each of them, and they
 # give the same logits.
 
 # %%
-trained = models["numpy"].weights()
+trained = quick.weights()
 prompt = codec.encode("Mia found a key", special=True)
 logits = {name: minilm.create(name, config, weights=trained).read(prompt).logits for name in BACKENDS}
 for name in BACKENDS:
@@ -156,11 +187,7 @@ for name in BACKENDS:
 
 # %%
 for name in BACKENDS:
-    model = minilm.create(name, config, weights=trained)
-    steps = minilm.stream(
-        model, codec, "Mia found a key", "Temperature(0.8) TopP(0.9)", seed=1, max_tokens=20
-    )
-    print(f"{name:10} Mia found a key" + "".join(step.new_text for step in steps))
+    print(f"{name:10} {tell(minilm.create(name, config, weights=trained), seed=2)}")
 
 # %% [markdown]
 # ## Your turn
@@ -170,4 +197,4 @@ for name in BACKENDS:
 #
 # - What happens to the first loss if the head starts with large weights?
 # - Set `rate=0.1`: which of the two, clipping or Adam, keeps the loss from exploding?
-# - Does the model know that nobody gives a thing to herself? Look for such a story, and at its probability.
+# - Which is learned first: what was found, or who found it? Print a story every fifty steps.

@@ -22,7 +22,7 @@ def top_k(p, k):
 
     Tokens as likely as the k-th stay too; a k above V keeps all.
 
-    >>> top_k(np.array([0.5, 0.3, 0.2]), 2).tolist()
+    >>> top_k(np.array([0.5, 0.3, 0.2]), 2).round(3).tolist()
     [0.625, 0.375, 0.0]
     """
     raise NotImplementedError("task 3.2")
@@ -33,7 +33,7 @@ def top_p(p, mass):
 
     The token that crosses the line stays. The likeliest one always stays.
 
-    >>> top_p(np.array([0.5, 0.3, 0.2]), 0.6).tolist()
+    >>> top_p(np.array([0.5, 0.3, 0.2]), 0.6).round(3).tolist()
     [0.625, 0.375, 0.0]
     """
     raise NotImplementedError("task 3.3")
