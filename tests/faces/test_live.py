@@ -1,6 +1,7 @@
 """The bar chart that stays in place."""
 
 import io
+import re
 
 from rich.console import Console
 
@@ -45,7 +46,12 @@ def test_playing_hands_every_step_on_and_redraws_in_place(run):
         file=stream, force_terminal=True, width=100, color_system="standard", legacy_windows=False
     )
     assert list(play(run, console)) == run
-    assert stream.getvalue().count("\x1b[1A") >= len(run) - 1
+    shown = stream.getvalue()
+    assert shown.count("\x1b[1A") >= len(run) - 1
+    for step in run:
+        assert f"step {step.index + 1} " in shown
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown)
+    assert "".join(step.new_text for step in run) in plain
 
 
 def test_off_a_terminal_the_last_chart_remains(run):

@@ -4,6 +4,7 @@ import re
 import xml.etree.ElementTree as tree
 
 import pytest
+from matplotlib.text import Text
 
 from minilm.errors import MinilmError
 from minilm.faces.plots import bars, course, embeddings, heatmap, losses, ranks, save
@@ -39,6 +40,12 @@ def test_hostile_tokens_are_drawn_as_escapes_without_a_warning(build_step, hosti
     )
     for picture in (bars(step), heatmap([step]), course([step]), ranks([step]), embeddings([step])):
         picture.png()
+        formulas = [
+            t
+            for t in picture.figure.findobj(Text)
+            if t.get_visible() and t.get_text().count("$") > 1 and t.get_parse_math()
+        ]
+        assert formulas == []
         assert all(character.isprintable() for character in picture.alt)
 
 

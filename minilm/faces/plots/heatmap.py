@@ -9,10 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 from matplotlib.patches import Rectangle
 
+from minilm.faces.layout import clip
 from minilm.faces.numerals import probability
 from minilm.faces.plots.picture import INK, VERMILLION, Picture, label, panels, write
 from minilm.faces.visible import piece
-from minilm.records import Step
+from minilm.records import Candidate, Step
 
 __all__ = ["heatmap"]
 
@@ -52,10 +53,17 @@ def _words(panel: Axes, steps: Sequence[Step], ranks: int, room: int) -> None:
         for c in step.decision.candidates:
             if c.rank <= ranks:
                 ink = "black" if c.p_model > 0.35 else "white"
-                text = label(c.text, c.bytes, room).strip('"')
+                text = _word(c, room)
                 panel.text(
                     x, c.rank - 1, text, ha="center", va="center", fontsize=8, color=ink, parse_math=False
                 )
+
+
+def _word(c: Candidate, room: int) -> str:
+    """The token without its quotes, unless there is nothing else to see."""
+    shown = label(c.text, c.bytes, 10 * room)
+    bare = shown.strip('"').strip()
+    return clip(bare or shown, room)
 
 
 def _frames(panel: Axes, steps: Sequence[Step], ranks: int) -> None:
