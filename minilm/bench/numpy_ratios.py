@@ -18,12 +18,12 @@ def streaming(quick: bool) -> Iterator[Figure]:
     """Tokens per second with the full record, NumPy over torch."""
     tokens, runs = (25, 5) if quick else (25, 41)
     for vocab_size, bar in ((512, 1.5), (4000, None)):
-        works = [stream_words(backend, vocab_size, tokens) for backend in ("numpy", "torch")]
-        yield in_turns(f"NumPy stream / torch stream, V={vocab_size}", *works, runs, bar)
+        ours, other = (stream_words(backend, vocab_size, tokens) for backend in ("numpy", "torch"))
+        yield in_turns(f"NumPy stream / torch stream, V={vocab_size}", ours, other, runs, bar)
 
 
 def training(quick: bool) -> Iterator[Figure]:
     """Training steps per second, NumPy over torch."""
     steps, runs = (2, 3) if quick else (5, 15)
-    works = [train_words(backend, steps) for backend in ("numpy", "torch")]
-    yield in_turns("NumPy training / torch training", *works, runs, 0.25)
+    ours, other = (train_words(backend, steps) for backend in ("numpy", "torch"))
+    yield in_turns("NumPy training / torch training", ours, other, runs, 0.25)

@@ -29,7 +29,7 @@ class PlainNet(tf.keras.Model):
         self.drop = tf.keras.layers.Dropout(dropout)
         self.head = tf.keras.layers.Dense(vocab_size)
 
-    def call(self, ids: Any, state: Any = None, training: bool = False) -> Any:
+    def call(self, ids: Any, state: Any = None, training: bool = False) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Logits, the state after the ids, and their embeddings."""
         embeddings = self.embed(ids)
         hidden, *state = self.lstm(embeddings, initial_state=state, training=training)
@@ -38,7 +38,7 @@ class PlainNet(tf.keras.Model):
 
 def _sample(logits: Any, temperature: float, top_k: int, top_p: float) -> int:
     p = tf.nn.softmax(logits / temperature, axis=-1)  # (1, V)
-    best, _ = tf.math.top_k(p, k=min(top_k, p.shape[-1]))
+    best, _ = tf.math.top_k(p, k=top_k)
     p = tf.where(p < best[:, -1:], tf.zeros_like(p), p)
     indices = tf.argsort(p, direction="DESCENDING", axis=-1)
     ordered = tf.gather(p, indices, batch_dims=1)
@@ -48,7 +48,7 @@ def _sample(logits: Any, temperature: float, top_k: int, top_p: float) -> int:
     return int(tf.random.categorical(tf.math.log(p / tf.reduce_sum(p)), 1)[0, 0])
 
 
-def debug_loop(net: PlainNet, codec: Words, tokens: int) -> str:
+def debug_loop(net: Any, codec: Words, tokens: int) -> str:
     """Generate as many tokens, printing (into memory) what the embedding of each looks like."""
     out = io.StringIO()
     ids = codec.encode(PROMPT, special=True)
