@@ -28,7 +28,7 @@ def may_be_learnt(piece: str) -> bool:
     >>> [may_be_learnt(piece) for piece in (" the", "e t", "king,", "1st", "日本の")]
     [True, False, False, False, True]
     """
-    if len(piece) > _LONGEST or " " in piece[1:] or "\t" in piece:
+    if len(piece) > _LONGEST or " " in piece[1:]:
         return False
     scripts = {script(character) for character in piece.removeprefix(" ")}
     return len(scripts - {"INHERITED"}) < 2
