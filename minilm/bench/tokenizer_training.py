@@ -59,13 +59,13 @@ def _bare(path: Path) -> None:
 
 def figures(quick: bool) -> Iterator[Figure]:
     """How many times as long our training takes."""
-    megabytes, runs = (1, 3) if quick else (20, 3)
+    megabytes, runs = (0.3, 3) if quick else (20, 3)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "text.txt"
-        write_text(path, megabytes * 1_000_000)
+        write_text(path, int(megabytes * 1_000_000))
 
         def ours() -> object:
             return tokenizer.train([path], vocab_size=_VOCAB_SIZE)
 
-        name = f"SentencePiece training on {megabytes} MB, times the bare library"
+        name = f"SentencePiece training on {megabytes:g} MB, times the bare library"
         yield in_turns(name, ours, lambda: _bare(path), runs, 1.2, at_least=False)
