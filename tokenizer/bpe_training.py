@@ -12,7 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
-from tokenizer.corpus import sentences, text_lines
+from tokenizer.corpus import sentences, text_blocks
 from tokenizer.merge import Merge, Pair
 from tokenizer.pieces_allowed import may_be_learnt
 
@@ -35,7 +35,7 @@ def train_merges(lines: Iterable[str], limit: int | None = None) -> Iterator[Mer
     >>> [merge.piece for merge in train_merges(["hug pug hugs bun"], limit=3)]
     ['ug', 'hug', 'bu']
     """
-    counts = Counter(word for line in text_lines(lines) for part in sentences(line) for word in _words(part))
+    counts = Counter(word for line in text_blocks(lines) for part in sentences(line) for word in _words(part))
     words = [(list(word), count) for word, count in counts.items()]
     table = _PairTable(words)
     learnt: set[str] = set()

@@ -16,7 +16,7 @@ from typing import Any
 import sentencepiece
 
 from tokenizer.codec import Tokenizer
-from tokenizer.corpus import Path_, file_lines, sampled, text_lines
+from tokenizer.corpus import Path_, file_blocks, sampled, text_blocks
 from tokenizer.errors import TokenizerError
 
 __all__ = ["SETTINGS", "train"]
@@ -64,7 +64,7 @@ def train(
     [261, 262]
     """
     _check(files, lines, vocab_size, settings, out)
-    source = file_lines(_listed(files)) if files is not None else text_lines(lines or ())
+    source = file_blocks(_listed(files)) if files is not None else text_blocks(lines or ())
     kept, sampling = sampled(source, seed)
     if not any(kept):
         raise TokenizerError("there is nothing to learn from: the text is empty; give one with letters in it")

@@ -48,7 +48,7 @@ def test_a_hostile_corpus_is_learnt_from_whole_and_comes_back(tmp_path, name):
 
 
 def _parts(text: str) -> list[str]:
-    return [part for line in corpus.text_lines([text]) for part in corpus.sentences(line)]
+    return [part for line in corpus.text_blocks([text]) for part in corpus.sentences(line)]
 
 
 @pytest.mark.parametrize("name", REFUSED)

@@ -4,6 +4,8 @@ import hashlib
 import os
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -60,10 +62,13 @@ def run_damaged(folder, how, count):
 
 
 @pytest.fixture
-def models(tmp_path, lines, small):
-    small.save(tmp_path / "a.model")
-    tokenizer.train(lines=lines, vocab_size=420, settings="nfkc", out=tmp_path / "b.model")
-    return tmp_path
+def models(lines, small):
+    """A small and a large model, in memory where the system has a disk there: 10,000 files are written."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as name:
+        folder = Path(name)
+        small.save(folder / "a.model")
+        tokenizer.train(lines=lines, vocab_size=420, settings="nfkc", out=folder / "b.model")
+        yield folder
 
 
 @pytest.mark.slow
