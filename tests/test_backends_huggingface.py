@@ -175,9 +175,11 @@ def test_threads_reading_on_from_one_state_do_not_disturb_each_other(gpt2):
 
 def test_a_thousand_kept_states_share_one_cache():
     model = create_gpt2(V, width=32, context=1024)
-    states = [model.read([1]).state]
-    for number in range(1000):
-        states.append(model.read([number % V], states[-1]).state)
+    states, ids = [model.read([1]).state], [1, *(number % V for number in range(1000))]
+    for token in ids[1:]:
+        reading = model.read([token], states[-1])
+        states.append(reading.state)
+    assert_close(reading.logits, whole(model.net, ids)[-1:])
     assert len({id(state.branch) for state in states}) == 1
     held = {}
     for buffer in states[0].branch._buffers:

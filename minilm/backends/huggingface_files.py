@@ -5,17 +5,17 @@ What the files mean is left to transformers.
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from logging import CRITICAL
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers.utils import logging
+from transformers.utils import logging as hf_logging
 
 from minilm.errors import MinilmError
 
@@ -24,16 +24,19 @@ __all__ = ["check_complete", "check_folder", "silence", "write_whole"]
 
 @contextmanager
 def silence() -> Iterator[None]:
-    """transformers' log lines and progress bars off, and afterwards as they were."""
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity(CRITICAL)
-    logging.disable_progress_bar()
+    """Log lines and progress bars of transformers and its hub off, and afterwards as they were."""
+    loggers = [logging.getLogger(name) for name in ("transformers", "huggingface_hub")]
+    levels, bars = [logger.level for logger in loggers], hf_logging.is_progress_bar_enabled()
+    hf_logging.disable_progress_bar()
     try:
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL)
         yield
     finally:
-        logging.set_verbosity(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
         if bars:
-            logging.enable_progress_bar()
+            hf_logging.enable_progress_bar()
 
 
 def check_folder(folder: Path) -> None:
