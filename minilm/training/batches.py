@@ -1,0 +1,121 @@
+"""Ids to batches (inputs, targets, mask), in an order that is a pure function of (seed, step).
+
+So a resumed run and every backend meet the same batches. Each row is a window of one document, and the state
+is zero where it begins; a document shorter than the window is one row, padded and masked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import numpy as np
+
+from minilm.dice import generator
+from minilm.errors import MinilmError
+from minilm.protocols import TextCodec
+from minilm.records import Array
+
+__all__ = ["Batch", "Batches", "encode_documents", "in_order"]
+
+PAD = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """inputs and targets (B, T) ids, target t being input t+1; mask (B, T): 1 where a target counts."""
+
+    inputs: Array
+    targets: Array
+    mask: Array
+
+    @property
+    def tokens(self) -> int:
+        """Targets that count."""
+        return int(self.mask.sum())
+
+
+def encode_documents(codec: TextCodec, texts: Sequence[str]) -> list[Array]:
+    """Each text as BOS, its ids, EOS: int64 arrays (n,)."""
+    bos, eos = codec.special_ids["bos"], codec.special_ids["eos"]
+    return [np.array([bos, *codec.encode(text), eos], dtype=np.int64) for text in texts]
+
+
+@dataclass(frozen=True, eq=False)
+class Batches:
+    """The endless batches of some documents: batch(step) for any step from 0, by (seed, step) alone.
+
+    An epoch meets every window of `length` targets once, in a shuffled order; its windows begin at
+    another offset than the last epoch's.
+    """
+
+    documents: Sequence[Array]
+    size: int = 32
+    length: int = 64
+    seed: int = 0
+    _epoch: object = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.size < 1 or self.length < 1:
+            raise MinilmError(f"Batch and length must be at least 1, got {self.size} and {self.length}")
+        if not self.documents or min(len(document) for document in self.documents) < 2:
+            raise MinilmError("Every document needs two ids at least, one to read and one to predict")
+        object.__setattr__(self, "_epoch", lru_cache(maxsize=2)(self._windows))
+
+    def batch(self, step: int) -> Batch:
+        """The batch of a step, from 0: (B, T), T the longest row's, at most length."""
+        windows = [self._window(number) for number in range(step * self.size, (step + 1) * self.size)]
+        return _padded([self.documents[document][at : at + self.length + 1] for document, at in windows])
+
+    @property
+    def steps_per_epoch(self) -> float:
+        """Steps after which every document has been met once."""
+        return self._count / self.size
+
+    @property
+    def _count(self) -> int:
+        return sum(_windows_of(len(document), self.length) for document in self.documents)
+
+    def _window(self, number: int) -> tuple[int, int]:
+        epoch, row = divmod(number, self._count)
+        return self._epoch(epoch)[row]  # type: ignore[operator]
+
+    def _windows(self, epoch: int) -> Array:
+        """Document and offset of every window of an epoch, shuffled: (n, 2)."""
+        dice = generator(self.seed, "batches", epoch)
+        rows = []
+        for number, document in enumerate(self.documents):
+            count = _windows_of(len(document), self.length)
+            slack = max(len(document) - 1 - count * self.length, 0)
+            first = int(dice.integers(slack + 1))
+            rows += [(number, first + self.length * window) for window in range(count)]
+        return dice.permutation(np.array(rows))
+
+
+def in_order(documents: Sequence[Array], size: int, length: int) -> Iterator[Batch]:
+    """Every target of the documents exactly once, in order: what a validation reads."""
+    rows = [
+        document[at : at + length + 1] for document in documents for at in range(0, len(document) - 1, length)
+    ]
+    for first in range(0, len(rows), size):
+        yield _padded(rows[first : first + size])
+
+
+def _windows_of(ids: int, length: int) -> int:
+    return max((ids - 1) // length, 1)
+
+
+def _padded(rows: Sequence[Array]) -> Batch:
+    """Rows of n+1 ids as one batch, padded to the longest.
+
+    >>> _padded([np.array([2, 7, 8, 3]), np.array([2, 3])]).inputs.tolist()
+    [[2, 7, 8], [2, 0, 0]]
+    """
+    longest = max(len(row) for row in rows) - 1
+    inputs = np.full((len(rows), longest), PAD, dtype=np.int64)
+    targets, mask = inputs.copy(), np.zeros((len(rows), longest), dtype=np.float32)
+    for number, row in enumerate(rows):
+        kept = len(row) - 1
+        inputs[number, :kept], targets[number, :kept], mask[number, :kept] = row[:-1], row[1:], 1
+    return Batch(inputs, targets, mask)

@@ -1,0 +1,167 @@
+"""A story grammar as values: lists of words, rules, and facts that are drawn once and needed again.
+
+It reads the notation explained at the top of storyland.grammar; it draws nothing and measures nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from minilm.errors import MinilmError
+
+__all__ = ["Alternative", "Call", "Entry", "Grammar", "Rule", "Slot", "Word", "parse"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One entry of a list: its text, its weight, and what its table says of it, by column."""
+
+    text: str
+    weight: float = 1.0
+    columns: tuple[tuple[str, str], ...] = ()
+
+    def value(self, column: str) -> str:
+        """The text itself for "", else what stands in that column."""
+        return dict(self.columns)[column] if column else self.text
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A hole in a word: `source` is a fact or a list; `key` (fact, column) completes a list's name."""
+
+    source: str
+    column: str = ""
+    key: tuple[str, str] | None = None
+    capital: bool = False
+
+    def write(self, entry: Entry) -> str:
+        """What the slot shows of an entry.
+
+        >>> Slot("sky", capital=True).write(Entry("blue"))
+        'Blue'
+        """
+        text = entry.value(self.column)
+        return text[:1].upper() + text[1:] if self.capital else text
+
+
+@dataclass(frozen=True)
+class Word:
+    """Literal text and slots that stand together between two spaces, punctuation and all."""
+
+    parts: tuple[str | Slot, ...]
+
+
+@dataclass(frozen=True)
+class Call:
+    """A place where another rule puts its whole words."""
+
+    rule: str
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """One way to write a rule, and its weight."""
+
+    weight: float
+    elements: tuple[Word | Call, ...]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """The facts that a rule draws before its first word, and its alternatives."""
+
+    facts: tuple[str, ...]
+    alternatives: tuple[Alternative, ...]
+
+
+@dataclass(frozen=True)
+class Grammar:
+    """Lists and rules by name; a text begins with the rule "story"."""
+
+    lists: Mapping[str, tuple[Entry, ...]]
+    rules: Mapping[str, Rule]
+
+    def entries(self, slot: Slot, facts: Mapping[str, Entry]) -> tuple[Entry, ...]:
+        """The entries that a drawing slot chooses from, given the facts so far."""
+        return self.lists[slot.source + ("/" + facts[slot.key[0]].value(slot.key[1]) if slot.key else "")]
+
+
+def parse(text: str) -> Grammar:
+    """Read a grammar; raises MinilmError with the line where it cannot be read.
+
+    >>> parse("list sky\\n  blue / grey\\nrule story\\n  The sky is {sky}.").lists["sky"][1].text
+    'grey'
+    """
+    lists: dict[str, list[Entry]] = {}
+    rules: dict[str, tuple[tuple[str, ...], list[Alternative]]] = {}
+    head, columns = "", []
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        if line.startswith("list "):
+            head, *columns = [part.strip() for part in line[5:].split("|")]
+            lists[head] = []
+        elif line.startswith("rule "):
+            name, _, facts = line[5:].partition(" with ")
+            head, rules[name.strip()] = "", (tuple(facts.split()), [])
+        elif line.startswith("  ") and head:
+            lists[head] += _entries(line, columns, number)
+        elif line.startswith("  ") and rules:
+            weight, words = _weighted(line)
+            list(rules.values())[-1][1].append(Alternative(weight, tuple(map(_element, words.split()))))
+        else:
+            raise MinilmError(
+                f"Grammar line {number} is neither a list, a rule nor indented: {line.strip()!r}"
+            )
+    made = {name: Rule(facts, tuple(alternatives)) for name, (facts, alternatives) in rules.items()}
+    grammar = Grammar({name: tuple(entries) for name, entries in lists.items()}, made)
+    _check(grammar)
+    return grammar
+
+
+def _weighted(line: str) -> tuple[float, str]:
+    first, _, rest = line.strip().partition(" ")
+    return (float(first), rest.strip()) if first.isdigit() else (1.0, line.strip())
+
+
+def _entries(line: str, columns: list[str], number: int) -> list[Entry]:
+    if not columns:
+        return [Entry(part.strip()) for part in line.split(" / ")]
+    weight, row = _weighted(line)
+    text, *values = [part.strip() for part in row.split("|")]
+    if len(values) != len(columns):
+        raise MinilmError(f"Grammar line {number} must fill {len(columns)} columns, got {len(values)}")
+    return [Entry(text, weight, tuple(zip(columns, values, strict=True)))]
+
+
+def _element(text: str) -> Word | Call:
+    if text.startswith("[") and text.endswith("]"):
+        return Call(text[1:-1])
+    parts = re.split(r"(\{[^}]*\})", text)
+    return Word(tuple(_slot(part[1:-1]) if part.startswith("{") else part for part in parts if part))
+
+
+def _slot(text: str) -> Slot:
+    capital, text = text.startswith("^"), text.removeprefix("^")
+    source, _, keyed = text.partition("/")
+    if keyed:
+        fact, _, column = keyed.partition(".")
+        return Slot(source, "", (fact, column), capital)
+    source, _, column = source.partition(".")
+    return Slot(source, column, None, capital)
+
+
+def _check(grammar: Grammar) -> None:
+    """Raise MinilmError where a text calls a rule or names a list that does not exist."""
+    lists = set(grammar.lists) | {name.partition("/")[0] for name in grammar.lists}
+    for name, rule in grammar.rules.items():
+        for element in (element for each in rule.alternatives for element in each.elements):
+            if isinstance(element, Call) and element.rule not in grammar.rules:
+                raise MinilmError(f"Grammar rule {name} calls {element.rule}, which is not there")
+            for part in element.parts if isinstance(element, Word) else ():
+                if isinstance(part, Slot) and part.source not in lists:
+                    raise MinilmError(f"Grammar rule {name} names {part.source}, which is no list")
+    if "story" not in grammar.rules:
+        raise MinilmError("A grammar must have a rule story")
