@@ -21,7 +21,7 @@ from minilm.errors import MinilmError
 from minilm.records import Array, ModelConfig
 from minilm.weights import check, shapes
 
-__all__ = ["ModelFolder", "read_model", "write_folder", "write_model"]
+__all__ = ["ModelFolder", "read_further", "read_model", "write_folder", "write_model"]
 
 CONFIG, ARRAYS, TOKENIZER, DIGESTS = "config.json", "model.safetensors", "tokenizer.model", "digests.json"
 JSON_LIMIT = 1 << 20
@@ -45,10 +45,11 @@ def write_model(
     arrays: Mapping[str, Array],
     tokenizer_bytes: bytes | None = None,
     extra: Mapping[str, Any] | None = None,
+    further: Mapping[str, bytes] | None = None,
 ) -> None:
     """Write a model folder: beside its place, synced to the disk, then renamed into it.
 
-    extra: further keys of config.json. Raises MinilmError where the folder exists already, the arrays
+    extra: further keys of config.json; further: other files, digested too (see read_further). Raises MinilmError where the folder exists already, the arrays
     are not those of the config, or the disk refuses; then nothing is left behind.
     """
     folder = Path(folder)
@@ -59,7 +60,11 @@ def write_model(
         text = json.dumps({**(extra or {}), "format": 1, "model": asdict(config)}, indent=1, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise MinilmError(f"extra must be plain JSON without NaN, got: {error}") from None
-    files = {CONFIG: text.encode(), ARRAYS: arrays_to_bytes({name: arrays[name] for name in shapes(config)})}
+    files = {
+        **(further or {}),
+        CONFIG: text.encode(),
+        ARRAYS: arrays_to_bytes({name: arrays[name] for name in shapes(config)}),
+    }
     if tokenizer_bytes is not None:
         files[TOKENIZER] = tokenizer_bytes
     digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
@@ -125,6 +130,12 @@ def read_model(folder: str | Path) -> ModelFolder:
     known = TOKENIZER in digests or (folder / TOKENIZER).exists()
     tokenizer = _digested(folder, TOKENIZER, TOKENIZER_LIMIT, digests) if known else None
     return ModelFolder(config, {name: arrays[name] for name in shapes(config)}, tokenizer, values)
+
+
+def read_further(folder: str | Path, name: str, limit: int) -> bytes:
+    """The bytes of one more file of a model folder, checked against its digest; at most `limit` of them."""
+    folder = Path(folder)
+    return _digested(folder, name, limit, _json(folder, DIGESTS, _file(folder, DIGESTS, JSON_LIMIT)))
 
 
 def _refuse_foreign(folder: Path) -> None:
