@@ -47,6 +47,9 @@ check: $(READY) ## lint, format and types
 bench: $(READY) ## speed, as ratios to the plain frameworks
 	$(BIN)/minilm bench
 
+notebooks: $(READY) ## build notebooks/ from lessons/
+	$(BIN)/minilm lesson notebooks --overwrite
+
 clean: ## remove .venv and everything built
 	rm -rf .venv build dist .pytest_cache .ruff_cache .hypothesis *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -62,7 +63,7 @@ class Scoreboard:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """A test earns its points by passing whole: a failure in set-up or clean-up loses them."""
-        worth = dict(report.user_properties).get(_PROPERTY)
+        worth: Any = dict(report.user_properties).get(_PROPERTY)
         if worth is None:
             return
         result = self.results.setdefault(report.nodeid, Result(*worth))
