@@ -67,8 +67,8 @@ def shape_probabilities(logits, temperature=0.8, top_k=40, top_p=0.9):
 @torch.inference_mode()
 def stream(model, sp, prompt, draw, limit=12, **knobs):
     """Read the whole prompt, then token by token; yields all that a step saw. draw() gives u in [0, 1)."""
-    ids, seen, state = [BOS, *sp.encode(prompt)], torch.zeros(1, model.embedding.embedding_dim), None
-    unread = ids
+    ids = unread = [BOS, *sp.encode(prompt)]
+    seen, state = torch.zeros(1, model.embedding.embedding_dim), None
     while limit > 0 and ids[-1] != EOS:
         logits, state, embeddings = model(torch.tensor([unread]), state)
         logits, seen = logits[0, -1], torch.cat([seen, embeddings[0]])  # (V,), (1 + tokens read, E)
