@@ -10,7 +10,7 @@ import heapq
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from itertools import pairwise
+from itertools import count, pairwise
 
 from tokenizer.corpus import sentences, text_blocks
 from tokenizer.merge import Merge, Pair
@@ -24,9 +24,9 @@ Word = list[str]
 def train_merges(lines: Iterable[str], limit: int | None = None) -> Iterator[Merge]:
     """The merges that SentencePiece learns from these lines, most frequent pair first.
 
-    Ties: the shorter piece, then the one first in code-point order, a space being U+2581. A piece that
-    can be made in two ways is learnt once; its second way is never merged. Ends after `limit` merges, or
-    when no pair is left: there SentencePiece goes on with pairs that stand nowhere any more.
+    Ties: the shorter piece, then the one first in code-point order, a space being U+2581.
+    Ends after `limit` merges, or when no pair is left: there SentencePiece goes on with pairs that stand
+    nowhere any more.
 
     It agrees with SentencePiece merge for merge, with two reservations: SentencePiece looks only at the
     pairs that were most frequent some merges ago (at least 1,000), so it may choose differently among
@@ -38,18 +38,13 @@ def train_merges(lines: Iterable[str], limit: int | None = None) -> Iterator[Mer
     counts = Counter(word for line in text_blocks(lines) for part in sentences(line) for word in _words(part))
     words = [(list(word), count) for word, count in counts.items()]
     table = _PairTable(words)
-    learnt: set[str] = set()
-    while limit is None or len(learnt) < limit:
+    for order in count() if limit is None else range(limit):
         best = table.most_frequent()
         if best is None:
             return
-        pair, count = best
-        piece = "".join(pair)
-        if piece not in learnt:
-            yield Merge(len(learnt), pair, count, piece)
-            learnt.add(piece)
-            table.merge(pair, piece)
-        table.forbid(pair)
+        pair, times = best
+        yield Merge(order, pair, times, "".join(pair))
+        table.merge(pair)
 
 
 def _words(sentence: str) -> list[str]:
@@ -87,30 +82,24 @@ class _PairTable:
                 return pair, -negative
         return None
 
-    def merge(self, pair: Pair, piece: str) -> None:
-        """Put the piece in the place of the pair, from left to right, in every word that holds it."""
+    def merge(self, pair: Pair) -> None:
+        """Make the pair one, from left to right, in every word that holds it."""
         changed: set[Pair] = set()
-        for number in sorted(self._places[pair]):
+        for number in sorted(self._places.pop(pair)):
             changed |= self._count(number, -1)
-            self._words[number][0][:] = _joined(self._words[number][0], pair, piece)
+            self._words[number][0][:] = _joined(self._words[number][0], pair)
             changed |= self._count(number, 1)
         for other in changed - {pair}:
             heapq.heappush(self._heap, self._entry(other))
-
-    def forbid(self, pair: Pair) -> None:
-        """Never offer this pair again."""
-        self._allowed[pair] = False
-        del self._counts[pair]
 
     def _count(self, number: int, sign: int) -> set[Pair]:
         """Add (sign 1) or take away (-1) the pairs of one word."""
         word, count = self._words[number]
         seen = set()
         for pair in pairwise(word):
-            allowed = self._allowed.get(pair)
-            if allowed is None:
-                allowed = self._allowed[pair] = may_be_learnt(pair[0] + pair[1])
-            if allowed:
+            if pair not in self._allowed:
+                self._allowed[pair] = may_be_learnt(pair[0] + pair[1])
+            if self._allowed[pair]:
                 self._counts[pair] += sign * count
                 self._places[pair].add(number)
                 seen.add(pair)
@@ -121,15 +110,15 @@ class _PairTable:
         return -self._counts[pair], len(piece), piece.replace(" ", "\u2581"), len(pair[0])
 
 
-def _joined(word: Word, pair: Pair, piece: str) -> Word:
+def _joined(word: Word, pair: Pair) -> Word:
     """The word with every such pair made one, from the left.
 
-    >>> _joined(["a", "a", "a", "b"], ("a", "a"), "aa")
+    >>> _joined(["a", "a", "a", "b"], ("a", "a"))
     ['aa', 'a', 'b']
     """
     joined, at = [], 0
     while at < len(word):
         hit = tuple(word[at : at + 2]) == pair
-        joined.append(piece if hit else word[at])
+        joined.append("".join(pair) if hit else word[at])
         at += 2 if hit else 1
     return joined

@@ -1,6 +1,7 @@
 """The encoder by hand gives SentencePiece's ids on any text, and says how."""
 
 import io
+import re
 from itertools import pairwise
 
 import pytest
@@ -57,6 +58,16 @@ def test_user_defined_pieces_and_unknown_characters_are_as_in_sentencepiece(line
     reference = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
     for text in ("the foxes fo", "river, and", "ПОКА! the ПО", "П", "", "owl П"):
         assert Encoder(codec).encode(text) == codec.encode(text) == reference.encode(text)
+
+
+def test_a_user_defined_piece_merges_with_nothing(small):
+    ordinary = re.search(rb"\x0a\x09\x0a\x02th\x15(....)", small.model_bytes, re.DOTALL)
+    score = ordinary[1]
+    made = small.model_bytes.replace(ordinary[0], b"\x0a\x0b\x0a\x02th\x15" + score + b"\x18\x04")
+    codec = Tokenizer(made)
+    assert small.encode("the") != codec.encode("the")
+    for text in ("the other", "th", "ththe there ate the"):
+        assert Encoder(codec).encode(text) == codec.encode(text)
 
 
 def test_each_merge_is_the_best_pair_there_is_and_the_leftmost(small):

@@ -68,6 +68,13 @@ def test_the_second_file_is_the_one_that_is_named(tmp_path):
         tokenizer.train([tmp_path / "good.txt", tmp_path / "bad.txt"])
 
 
+def test_offset_and_line_are_those_in_the_file_however_it_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(corpus, "_BLOCK", 4)
+    (tmp_path / "bad.txt").write_bytes(b"the\nfox\nand the\nowl\nGr\xf6\xdfe")
+    with pytest.raises(TokenizerError, match=r"byte 0xf6 at byte offset 22 \(line 5\)"):
+        tokenizer.train(tmp_path / "bad.txt")
+
+
 def test_a_folder_and_a_missing_file_are_named(tmp_path):
     with pytest.raises(TokenizerError, match="is a folder; name the files in it"):
         tokenizer.train(tmp_path)
