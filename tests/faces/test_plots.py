@@ -2,12 +2,14 @@
 
 import re
 import xml.etree.ElementTree as tree
+from dataclasses import replace
 
 import pytest
 from matplotlib.text import Text
 
 from minilm.errors import MinilmError
 from minilm.faces.plots import bars, course, embeddings, heatmap, losses, ranks, save
+from minilm.records import Removal
 
 KINDS = {"bars": lambda run: bars(run[1]), "decision": lambda run: bars(run[1].decision), "heatmap": heatmap,
          "course": course, "embeddings": embeddings, "ranks": ranks}  # fmt: skip
@@ -47,6 +49,14 @@ def test_hostile_tokens_are_drawn_as_escapes_without_a_warning(build_step, hosti
         ]
         assert formulas == []
         assert all(character.isprintable() for character in picture.alt)
+
+
+def test_a_stage_named_with_dollars_is_no_formula(build_step):
+    decision = build_step().decision
+    cut = replace(decision.candidates[3], removed_by=Removal("Bias('$x^2$', -9)", "out"))
+    picture = bars(replace(decision, candidates=(*decision.candidates[:3], cut)))
+    shown = [text for text in picture.figure.findobj(Text) if "$x^2$" in text.get_text()]
+    assert [text.get_parse_math() for text in shown] == [False]
 
 
 def test_pictures_of_no_steps_and_of_long_runs_can_be_drawn(run):
