@@ -553,8 +553,13 @@ def test_saving_over_a_model_keeps_the_tokenizer_and_what_stood_there_if_it_fail
     model, _ = open_model(folder)
     before = (folder / "model.safetensors").read_bytes()
     model.restore({n: a * 2 for n, a in model.weights().items()})
+
+    def half(place: Path) -> None:
+        (Path(place) / "model.safetensors").write_bytes(b"half")
+        raise OSError("full")
+
     with monkeypatch.context() as patched:
-        patched.setattr(model.net, "save_pretrained", lambda *a: (_ for _ in ()).throw(OSError("full")))
+        patched.setattr(model.net, "save_pretrained", half)
         with pytest.raises(OSError, match="full"):
             model.save(folder)
     assert (folder / "model.safetensors").read_bytes() == before
@@ -574,6 +579,11 @@ def _pickle_only(folder: Path) -> None:
         transformers.AutoModelForCausalLM.from_pretrained(folder).state_dict(), folder / "pytorch_model.bin"
     )
     (folder / "model.safetensors").unlink()
+
+
+def _pickle_beside(folder: Path) -> None:
+    _pickle_only(folder)
+    (folder / "other.safetensors").write_bytes(b"")
 
 
 def _cut(folder: Path) -> None:
@@ -643,14 +653,14 @@ def _bad_tokenizer(folder: Path) -> None:
 @pytest.mark.parametrize(
     "harm",
     [
-        _no_config, _pickle_only, _cut, _emptied, _missing, _shape, _nan, _own_code, _unknown_type,
+        _no_config, _pickle_only, _pickle_beside, _cut, _emptied, _missing, _shape, _nan, _own_code, _unknown_type,
         _not_causal, _bad_json, _odd_json, _bad_sizes, _bad_tokenizer,
     ],
 )  # fmt: skip
 def test_a_damaged_or_foreign_folder_is_one_line_and_runs_no_code(folder, harm, capfd):
     harm(folder)
     capfd.readouterr()
-    with pytest.raises(MinilmError) as caught:
+    with pytest.raises(MinilmError, match="pickled" if harm is _pickle_only else None) as caught:
         open_model(folder)
     assert "\n" not in str(caught.value)
     assert str(folder) in str(caught.value)
