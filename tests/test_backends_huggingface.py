@@ -653,8 +653,8 @@ def _bad_tokenizer(folder: Path) -> None:
 @pytest.mark.parametrize(
     "harm",
     [
-        _no_config, _pickle_only, _pickle_beside, _cut, _emptied, _missing, _shape, _nan, _own_code, _unknown_type,
-        _not_causal, _bad_json, _odd_json, _bad_sizes, _bad_tokenizer,
+        _no_config, _pickle_only, _pickle_beside, _cut, _emptied, _missing, _shape, _nan, _own_code,
+        _unknown_type, _not_causal, _bad_json, _odd_json, _bad_sizes, _bad_tokenizer,
     ],
 )  # fmt: skip
 def test_a_damaged_or_foreign_folder_is_one_line_and_runs_no_code(folder, harm, capfd):
