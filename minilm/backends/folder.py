@@ -49,8 +49,9 @@ def write_model(
 ) -> None:
     """Write a model folder: beside its place, synced to the disk, then renamed into it.
 
-    extra: further keys of config.json; further: other files, digested too (see read_further). Raises MinilmError where the folder exists already, the arrays
-    are not those of the config, or the disk refuses; then nothing is left behind.
+    extra: further keys of config.json; further: other files, digested too (see read_further). Raises
+    MinilmError where the folder exists already, the arrays are not those of the config, or the disk
+    refuses; then nothing is left behind.
     """
     folder = Path(folder)
     check(check_config(config), arrays)

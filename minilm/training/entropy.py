@@ -1,7 +1,7 @@
 """The true entropy of a story grammar, exactly: what no model can get below.
 
-A story is its derivation, so its expected nats are the sum of what every choice costs on average. By linearity
-of expectation each sentence is averaged over the facts that it mentions, and over no others; nothing is sampled.
+A story is its derivation, so its expected nats are the sum of what every choice costs on average. By
+linearity of expectation each word is averaged over the facts that it mentions, and over no others.
 """
 
 from __future__ import annotations

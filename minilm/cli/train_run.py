@@ -1,0 +1,153 @@
+"""What minilm train prepares: text, tokenizer, batches and model of a new run, or of one that goes on.
+
+Settings are plain JSON, so that a checkpoint can carry them and a resumed run needs no flags.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import tokenizer
+from minilm import backends
+from minilm.errors import MinilmError
+from minilm.protocols import Trainable
+from minilm.records import ModelConfig, TrainStep
+from minilm.training.batches import Batch, Batches, encode_documents, in_order
+from minilm.training.checkpoint import newest
+from minilm.training.corpus import Corpus, from_files, from_storyland
+from minilm.training.entropy import Floor, floor
+from minilm.training.fit import Schedule, fit, planned_steps
+from minilm.training.storyland import storyland
+
+__all__ = ["Run", "fresh", "resumed"]
+
+STORIES = {"vocab_size": 800, "batch": 8, "length": 400, "rate": 0.02, "steps": 1500, "dropout": 0.0}
+FILES = {"vocab_size": 2000, "batch": 16, "length": 64, "rate": 5e-3, "steps": 2000, "dropout": 0.2}
+HELD_OUT_LENGTH = 256  # validation windows are longer than training ones: fewer tokens without a past
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A run that is ready to go: from step `start`, with what it takes to say and to save what happens.
+
+    characters: of held-out text per held-out token; settings: what a checkpoint carries; notices: lines
+    for the user.
+    """
+
+    model: Trainable
+    codec: tokenizer.Tokenizer
+    batches: Batches
+    held_out: tuple[Batch, ...]
+    characters: float
+    settings: Mapping[str, Any]
+    floor: Floor | None
+    start: int = 0
+    tokens: int = 0
+    notices: tuple[str, ...] = ()
+
+    def steps(self) -> Iterator[TrainStep]:
+        """The records of the training, validation among them some ten times."""
+        s = self.settings
+        return fit(
+            self.model,
+            self.batches,
+            Schedule(s["rate"], s["steps"]),
+            clip=s["clip"] or None,
+            validation=self.held_out,
+            every=max(s["steps"] // 10, 1),
+            start=self.start,
+            tokens=self.tokens,
+        )
+
+
+def fresh(options: Mapping[str, Any]) -> Run:
+    """A new run from the command's options."""
+    corpus = from_files(options["text"]) if options["text"] else from_storyland(seed=options["seed"])
+    usual = STORIES if corpus.whole else FILES
+    settings = {name: value for name, value in options.items() if name in _SETTINGS}
+    settings |= {name: value for name, value in usual.items() if options[name] is None}
+    settings["text"] = [str(Path(path).resolve()) for path in options["text"]]
+    settings["digest"] = _digest(corpus)
+    codec = _codec(corpus, options["tokenizer"], settings["vocab_size"])
+    config = ModelConfig(
+        codec.vocab_size,
+        options["embedding"],
+        options["hidden"],
+        options["layers"],
+        settings["dropout"],
+        options["seed"],
+    )
+    run = _run(corpus, codec, config, settings, options["device"])
+    if options["minutes"] is None:
+        return run
+    steps = planned_steps(run.model, run.batches, options["minutes"])
+    notice = f"{options['minutes']:g} minutes are about {steps} steps here, measured on the first few"
+    return replace(run, settings={**settings, "steps": steps}, notices=(*run.notices, notice))
+
+
+def resumed(checkpoints: Path, options: Mapping[str, Any]) -> Run:
+    """The run of a folder's newest checkpoint; of the options only steps, backend and device count.
+
+    Raises MinilmError where the text is no longer the one that the run began with.
+    """
+    saved = newest(checkpoints)
+    settings = {**saved.run, **({"steps": options["steps"]} if options["steps"] else {})}
+    if options["backend_given"]:
+        settings["backend"] = options["backend"]
+    corpus = from_files(settings["text"]) if settings["text"] else from_storyland(seed=settings["seed"])
+    if _digest(corpus) != settings["digest"]:
+        raise MinilmError(
+            f"The text of {checkpoints.parent} has changed since the run began; start a new run"
+        )
+    if saved.tokenizer_bytes is None:
+        raise MinilmError(f"{checkpoints} holds no tokenizer; start a new run")
+    codec = tokenizer.Tokenizer(saved.tokenizer_bytes)
+    run = _run(corpus, codec, saved.config, settings, options["device"])
+    run.model.restore(saved.arrays)
+    return replace(run, start=saved.step, tokens=saved.tokens, notices=(*saved.skipped, *run.notices))
+
+
+_SETTINGS = ("backend", "vocab_size", "batch", "length", "rate", "clip", "seed", "dtype", "dropout", "steps")
+
+
+def _run(
+    corpus: Corpus, codec: tokenizer.Tokenizer, config: ModelConfig, settings: Mapping[str, Any], device: str
+) -> Run:
+    documents = encode_documents(codec, corpus.train)
+    length, longest = settings["length"], max(len(document) for document in documents) - 1
+    notices = codec.notices
+    if length > longest and not corpus.whole:
+        notices = (*notices, f"the text has {longest + 1} tokens; rows are {longest} long, not {length}")
+    held = encode_documents(codec, corpus.held_out)
+    held_out = tuple(in_order(held, 64, max(HELD_OUT_LENGTH, length)))
+    targets = sum(batch.tokens for batch in held_out)
+    return Run(
+        backends.create(settings["backend"], config, settings["dtype"], device),
+        codec,
+        Batches(documents, settings["batch"], length, settings["seed"]),
+        held_out,
+        sum(map(len, corpus.held_out)) / targets,
+        settings,
+        floor(storyland(), codec) if corpus.whole else None,
+        notices=notices,
+    )
+
+
+def _codec(corpus: Corpus, path: str | None, vocab_size: int) -> tokenizer.Tokenizer:
+    try:
+        if path is not None:
+            return tokenizer.load(path)
+        return tokenizer.train(lines=corpus.train[:4000], vocab_size=vocab_size)
+    except tokenizer.TokenizerError as error:
+        raise MinilmError(str(error)) from None
+
+
+def _digest(corpus: Corpus) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for text in corpus.train + corpus.held_out:
+        digest.update(f"{len(text)}\n{text}".encode())
+    return digest.hexdigest()

@@ -1,0 +1,113 @@
+"""A training run on disk: checkpoints that are whole or absent, from which it goes on bit for bit.
+
+A checkpoint is a model folder with the moments of Adam beside it and the settings of the run in its
+config.json. The order of the data and the dropout masks follow from the seed and the step, so they need no saving.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from minilm.backends.arrays_file import arrays_from_bytes, arrays_to_bytes
+from minilm.backends.folder import read_further, read_model, write_model
+from minilm.errors import MinilmError
+from minilm.protocols import Trainable
+from minilm.records import Array, ModelConfig
+from minilm.weights import shapes
+
+__all__ = ["Checkpoint", "newest", "save"]
+
+KEPT = 2  # the newest, and one to fall back on
+OPTIMIZER = "optimizer.safetensors"
+OPTIMIZER_LIMIT = 1 << 33
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """A run as it stood after a step: what model.restore takes, and what the run was told.
+
+    tokens: targets seen; run: the settings, plain JSON; skipped: one line for each newer checkpoint
+    that could not be read.
+    """
+
+    step: int
+    tokens: int
+    config: ModelConfig
+    arrays: Mapping[str, Array]
+    tokenizer_bytes: bytes | None
+    run: Mapping[str, Any]
+    skipped: tuple[str, ...] = ()
+
+
+def save(
+    folder: str | Path,
+    model: Trainable,
+    step: int,
+    tokens: int,
+    run: Mapping[str, Any],
+    tokenizer_bytes: bytes | None = None,
+) -> Path:
+    """Write the checkpoint of a step into a run's folder, then drop all but the newest two.
+
+    Raises MinilmError where the disk refuses; the checkpoints before it are then untouched.
+    """
+    folder = Path(folder)
+    target = folder / f"step-{step:08d}"
+    if target.exists():  # the same step of the same run: a resumed run that made no step
+        return target
+    arrays = model.snapshot()
+    moments = {name: array for name, array in arrays.items() if name not in shapes(model.config)}
+    write_model(
+        target,
+        model.config,
+        arrays,
+        tokenizer_bytes,
+        extra={"training": {"step": step, "tokens": tokens, "run": dict(run)}},
+        further={OPTIMIZER: arrays_to_bytes(moments)},
+    )
+    for old in _by_step(folder)[KEPT:]:
+        shutil.rmtree(old, ignore_errors=True)
+    return target
+
+
+def newest(folder: str | Path) -> Checkpoint:
+    """The newest complete checkpoint of a run's folder; left-overs of killed saves are removed.
+
+    Damaged ones are passed over and named in `skipped`. Raises MinilmError where none can be read.
+    """
+    folder = Path(folder)
+    for partial in folder.glob(".step-*.partial"):
+        shutil.rmtree(partial, ignore_errors=True)
+    skipped: list[str] = []
+    for path in _by_step(folder):
+        try:
+            return _read(path, tuple(skipped))
+        except MinilmError as error:
+            skipped.append(f"passed over a damaged checkpoint: {error}")
+    reason = f" ({skipped[0]})" if skipped else ""
+    raise MinilmError(f"{folder} holds no checkpoint to go on from{reason}; train without --resume")
+
+
+def _by_step(folder: Path) -> list[Path]:
+    """The folders of checkpoints, the newest first."""
+    found = [path for path in folder.glob("step-*") if re.fullmatch(r"step-\d{8,}", path.name)]
+    return sorted(found, key=lambda path: int(path.name[5:]), reverse=True)
+
+
+def _read(path: Path, skipped: tuple[str, ...]) -> Checkpoint:
+    held = read_model(path)
+    state = held.extra.get("training")
+    if not isinstance(state, dict) or not isinstance(state.get("run"), dict):
+        raise MinilmError(f"{path} is a model without the state of its training")
+    if state.get("step") != int(path.name[5:]) or not isinstance(state.get("tokens"), int):
+        raise MinilmError(f"{path} says it is step {state.get('step')}; its name says otherwise")
+    moments = arrays_from_bytes(read_further(path, OPTIMIZER, OPTIMIZER_LIMIT), str(path / OPTIMIZER))
+    arrays = {**held.arrays, **moments}
+    return Checkpoint(
+        state["step"], state["tokens"], held.config, arrays, held.tokenizer_bytes, state["run"], skipped
+    )
