@@ -84,8 +84,9 @@ def test_the_plain_debug_loop_reads_the_whole_prompt_and_prints_every_embedding(
     assert printed.count("embedding vector: [") == 5
 
 
+@pytest.mark.slow
 def test_every_bench_whose_framework_is_here_gives_figures():
-    names = ["streaming-numpy", "training-numpy", "tokenizer"]
+    names = ["training-numpy", "tokenizer"]
     figures = list(run(names, quick=True))
     assert len(figures) >= len(names)
     assert all(0 < figure.low <= figure.figure <= figure.high for figure in figures)

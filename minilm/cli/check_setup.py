@@ -118,7 +118,8 @@ def step(name: str) -> None:
 
         model = create_gpt2(16, layers=1, heads=1, width=8, context=8)
     else:
-        from minilm import ModelConfig, create
+        from minilm.backends import create
+        from minilm.records import ModelConfig
 
         model = create(name, ModelConfig(16, 4, 8))
     gradients = model.gradients(ids[:, :-1], ids[:, 1:], np.ones((1, 3), np.float32))
