@@ -106,6 +106,13 @@ def test_the_whole_prompt_reaches_the_model(page, trained):
     assert np.abs(np.asarray(ada["logits"]) - np.asarray(mia["logits"])).max() > 0.01
 
 
+def test_a_draw_of_zero_falls_on_no_token_that_was_ruled_out(page, trained):
+    sp, model = trained
+    step = next(page.stream(model, sp, "Ada found a boat", lambda: 0.0))
+    assert step["final"][0] == 0
+    assert step["final"][step["chosen"]] > 0
+
+
 def test_generation_ends_with_the_text_or_at_the_limit(page, trained):
     sp, model = trained
     steps = list(page.stream(model, sp, "Ada found a boat", lambda: 0.5, limit=60, top_k=1))
