@@ -1,0 +1,70 @@
+"""Where a generation shall pause: conditions on a step, such as `entropy > 3 and rank > 5`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from minilm import conditions
+from minilm.conditions import Condition
+from minilm.errors import MinilmError
+from minilm.records import Step
+
+__all__ = ["FUNCTIONS", "NAMES", "breakpoint_of", "holds"]
+
+NAMES: dict[str, tuple[str, Callable[[Step], Any]]] = {
+    "index": ("number of the step, from 1", lambda s: s.index + 1),
+    "position": ("position of the id that was read", lambda s: s.position),
+    "id": ("id of the chosen token", lambda s: s.decision.chosen.id),
+    "token": ("text of the chosen token", lambda s: s.decision.chosen.text),
+    "text": ("text that the step adds", lambda s: s.new_text),
+    "rank": ("rank of the chosen token for the model", lambda s: s.decision.chosen.rank),
+    "logit": ("its logit", lambda s: s.decision.chosen.logit),
+    "p": ("its probability in the draw", lambda s: s.decision.chosen.p_final),
+    "p_model": ("its probability for the model", lambda s: s.decision.chosen.p_model),
+    "p_eos": ("the model's probability of the end of the text", lambda s: _p_eos(s)),
+    "survivors": ("tokens that the stages left", lambda s: s.decision.survivors),
+    "margin": ("distance of the draw to the end of its interval", lambda s: s.decision.margin),
+    "u": ("the draw", lambda s: s.decision.u),
+    "entropy": ("of the model's distribution, in nats", lambda s: s.decision.raw.entropy),
+    "raw.entropy": ("the same", lambda s: s.decision.raw.entropy),
+    "final.entropy": ("of what the draw fell on, in nats", lambda s: s.decision.final.entropy),
+    "raw.k": ("adaptive k of the model's distribution", lambda s: s.decision.raw.k_used),
+    "final.k": ("adaptive k of what the draw fell on", lambda s: s.decision.final.k_used),
+    "norm": ("of the embedding that was read", lambda s: s.embedding.norm),
+    "cosine": ("to the embedding read before", lambda s: s.embedding.cosine),
+    "finish": ("why the text ends here", lambda s: s.finish),
+}
+"""What a condition may speak of: name -> (meaning, how it is read off a step)."""
+
+FUNCTIONS = {"repeats": "repeats(n): the last n chosen tokens are the same"}
+
+
+def breakpoint_of(text: str) -> Condition:
+    """A condition on a step. Raises MinilmError that says what was not understood.
+
+    >>> breakpoint_of("repeats(3) or margin < 1e-4").text
+    'repeats(3) or margin < 1e-4'
+    """
+    return conditions.parse(text, NAMES, FUNCTIONS)
+
+
+def holds(condition: Condition, steps: Sequence[Step]) -> bool:
+    """Whether a condition holds at the last of these steps; those before it are what came before."""
+
+    def look_up(name: str, arguments: tuple[Any, ...]) -> Any:
+        return _repeats(steps, arguments) if name in FUNCTIONS else NAMES[name][1](steps[-1])
+
+    return condition(look_up)
+
+
+def _repeats(steps: Sequence[Step], arguments: tuple[Any, ...]) -> bool:
+    if len(arguments) != 1 or not isinstance(arguments[0], int) or arguments[0] < 2:
+        raise MinilmError(f"repeats takes one whole number from 2, got {list(arguments)}")
+    last = [step.decision.chosen.id for step in steps[-arguments[0] :]]
+    return len(last) == arguments[0] and len(set(last)) == 1
+
+
+def _p_eos(step: Step) -> float | None:
+    """Where the end of the text is among the candidates; a debugger watches it, so it is."""
+    return next((c.p_model for c in step.decision.candidates if c.text == "<EOS>"), None)

@@ -1,0 +1,41 @@
+"""Breakpoints speak of the facts of a step."""
+
+import pytest
+
+from minilm.errors import MinilmError
+from minilm.generation import stream
+from minilm.generation.breakpoints import NAMES, breakpoint_of, holds
+
+
+@pytest.fixture(scope="module")
+def steps(model, codec):
+    return list(stream(model, codec, "hello", "TopK(30)", 2, max_tokens=6, watch=[3]))
+
+
+def test_every_name_reads_a_value_off_a_step(steps):
+    for name in NAMES:
+        holds(breakpoint_of(f"{name} == 0"), steps[:1])
+
+
+def test_conditions_agree_with_the_records(steps):
+    for n in range(1, 7):
+        step = steps[n - 1]
+        assert holds(breakpoint_of(f"index == {n}"), steps[:n])
+        assert holds(breakpoint_of("survivors == 30"), steps[:n])
+        assert holds(breakpoint_of("p_eos > 0 and p_eos < 1"), steps[:n])
+        assert holds(breakpoint_of("entropy > 3 and rank > 5"), steps[:n]) == (
+            step.decision.raw.entropy > 3 and step.decision.chosen.rank > 5
+        )
+        assert holds(breakpoint_of("margin < 1e-2"), steps[:n]) == (step.decision.margin < 1e-2)
+        assert holds(breakpoint_of("final.entropy < raw.entropy"), steps[:n])
+
+
+def test_repeats_looks_back(model, codec):
+    steps = list(stream(model, codec, "a", "Bias({50: 99.0})", max_tokens=4))
+    assert [holds(breakpoint_of("repeats(3)"), steps[:n]) for n in range(1, 5)] == [False, False, True, True]
+
+
+@pytest.mark.parametrize("text", ["repeats()", "repeats(1)", "repeats('a')", "repeats(2.5)", "entropie > 3"])
+def test_what_makes_no_sense_is_refused(steps, text):
+    with pytest.raises(MinilmError):
+        holds(breakpoint_of(text), steps)
