@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shutil
 from collections.abc import Mapping
@@ -121,7 +122,7 @@ def read_model(folder: str | Path) -> ModelFolder:
     config = config_from_json(values.pop("model", None), str(folder / CONFIG))
     if values.pop("format", None) != 1:
         raise MinilmError(f"{folder / CONFIG} is of a format that this minilm does not know; update minilm")
-    largest = sum(8 * _size(shape) for shape in shapes(config).values()) + JSON_LIMIT
+    largest = sum(8 * math.prod(shape) for shape in shapes(config).values()) + JSON_LIMIT
     source = folder / ARRAYS
     arrays = arrays_from_bytes(_digested(folder, ARRAYS, largest, digests), str(source))
     try:
@@ -185,10 +186,3 @@ def _json(folder: Path, name: str, data: bytes) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise MinilmError(f"{folder / name} is not a JSON object; it is damaged or foreign")
     return values
-
-
-def _size(shape: tuple[int, ...]) -> int:
-    result = 1
-    for length in shape:
-        result *= length
-    return result

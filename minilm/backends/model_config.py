@@ -9,10 +9,12 @@ from typing import Any
 
 from minilm.errors import MinilmError
 from minilm.records import ModelConfig, OptimizerConfig
+from minilm.weights import shapes
 
 __all__ = ["check_config", "config_from_json"]
 
-LIMIT = 1 << 24  # of any one size; keeps a damaged config from asking for all the memory there is
+LIMIT = 1 << 24  # of any one size, and ...
+NUMBERS = 1 << 31  # ... of all weights: keeps a slip or a damaged config from asking for all memory
 
 
 def check_config(config: ModelConfig) -> ModelConfig:
@@ -26,6 +28,11 @@ def check_config(config: ModelConfig) -> ModelConfig:
         value = getattr(config, name)
         if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= LIMIT:
             raise MinilmError(f"{name} must be a whole number from 1 to {LIMIT}, got {value!r}")
+    numbers = sum(math.prod(shape) for shape in shapes(config).values()) if config.layers < 1000 else LIMIT**2
+    if numbers > NUMBERS:
+        raise MinilmError(
+            f"These sizes make more than {NUMBERS} weights; lower hidden_size, layers or vocab_size"
+        )
     if not isinstance(config.seed, int) or isinstance(config.seed, bool):
         raise MinilmError(f"seed must be a whole number, got {config.seed!r}")
     if not _number(config.dropout) or not 0 <= config.dropout < 1:

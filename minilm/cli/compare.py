@@ -75,7 +75,7 @@ def command(context: click.Context, names: str | None, as_lines: bool, **options
 
     Exit code 1 where a difference is past the tolerance, or a text parts.
     """
-    if options["steps"] < 1 or options["tolerance"] <= 0:
+    if options["steps"] < 1 or not options["tolerance"] > 0:
         raise MinilmError("--steps must be at least 1 and --tolerance above 0")
     listed = [name.strip() for name in names.split(",")] if names else backends.available()
     corpus = from_files(options["files"]) if options["files"] else from_storyland(STORIES, options["seed"], 1)

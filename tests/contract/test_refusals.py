@@ -104,6 +104,8 @@ def test_weights_of_another_model_are_refused(backend, model):
         (ModelConfig(0), "vocab_size"),
         (ModelConfig(5, hidden_size=-1), "hidden_size"),
         (ModelConfig(5, layers=1.5), "layers"),
+        (ModelConfig(5, hidden_size=10**6), "more than 2147483648 weights"),
+        (ModelConfig(5, layers=10**6), "more than 2147483648 weights"),
         (ModelConfig(5, dropout=1.0), "dropout"),
         (ModelConfig(5, optimizer=OptimizerConfig(beta1=1.0)), "optimizer.beta1"),
         (ModelConfig(5, optimizer=OptimizerConfig(epsilon=0.0)), "optimizer.epsilon"),
