@@ -22,7 +22,7 @@ from minilm.errors import MinilmError
 __all__ = ["Condition", "Lookup", "parse"]
 
 Lookup = Callable[[str, tuple[Any, ...]], Any]
-"""The value of a name, called with its arguments (none where it has no brackets); None where it is missing."""
+"""The value of a name and its arguments (none where it has no brackets); None where it is missing."""
 
 _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "<=": operator.le,
@@ -97,9 +97,8 @@ class _Reader:
     def fail(self, wanted: str) -> None:
         """Raise, pointing at the token ahead."""
         found = repr(self.text[self.start :][:20]) if self.text[self.start :].strip() else "the end"
-        raise MinilmError(
-            f"In the condition {self.text!r}, column {self.start + 1}: {wanted} expected, got {found}"
-        )
+        place = f"In the condition {self.text!r}, column {self.start + 1}"
+        raise MinilmError(f"{place}: {wanted} expected, got {found}")
 
     def either(self, depth: int) -> Callable[[Lookup], Any]:
         if depth > 50:
