@@ -11,11 +11,9 @@
 import numpy as np
 
 import minilm
-import tokenizer
 from minilm import builtin
 
-model = minilm.load(builtin.folder(), "numpy")
-codec = tokenizer.load(builtin.folder() / "tokenizer.model")
+model, codec = builtin.model("numpy"), builtin.codec()
 print(model.name, "vocabulary", model.vocab_size, "embedding", model.embedding_size)
 
 # %% [markdown]
