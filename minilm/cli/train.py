@@ -32,8 +32,8 @@ SECONDS_BETWEEN_SAVES = 30.0
 @click.option("--resume", is_flag=True, help="Go on from the newest checkpoint in DIR, with its settings.")
 @click.option("--tokenizer", metavar="FILE", help="A .model file; otherwise one is trained on the text.")
 @click.option("--vocab-size", type=int, help="Of the tokenizer trained: 2000, or 800 for stories.")
-@click.option("--embedding", default=64, show_default=True, help="Numbers of an embedding.")
-@click.option("--hidden", default=128, show_default=True, help="Units of an LSTM layer.")
+@click.option("--embedding", type=int, help="Numbers of an embedding: 64, or 48 for stories.")
+@click.option("--hidden", type=int, help="Units of an LSTM layer: 128.")
 @click.option("--layers", default=1, show_default=True, help="LSTM layers, 1 to 3.")
 @click.option("--dropout", type=float, help="After every layer: 0.2, or 0 for stories.")
 @click.option("--batch", type=int, help="Rows of a batch: 16, or 8 stories.")
@@ -112,9 +112,9 @@ def _finish(run: Any, target: Path) -> None:
 
 def _render(step: TrainStep, characters: float, as_lines: bool) -> None:
     if as_lines:
-        from minilm.generation.trace import dumps
+        from minilm.generation.trace import as_json, dumps
 
-        click.echo(dumps(step))
+        click.echo(dumps({"train": as_json(step)}))
     elif step.validation is not None:
         click.echo(
             f"step {step.index}  loss {step.loss:.4f}  validation {step.validation:.4f} nats per token, "

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import tokenizer
-from minilm import backends
+from minilm import backends, builtin
 from minilm.errors import MinilmError
 from minilm.protocols import Trainable
-from minilm.records import ModelConfig, TrainStep
+from minilm.records import ModelConfig, OptimizerConfig, TrainStep
 from minilm.training.batches import Batch, Batches, encode_documents, in_order
 from minilm.training.checkpoint import newest
 from minilm.training.corpus import Corpus, from_files, from_storyland
@@ -25,8 +25,17 @@ from minilm.training.storyland import storyland
 
 __all__ = ["Run", "fresh", "resumed"]
 
-STORIES = {"vocab_size": 800, "batch": 8, "length": 400, "rate": 0.02, "steps": 1500, "dropout": 0.0}
-FILES = {"vocab_size": 2000, "batch": 16, "length": 64, "rate": 5e-3, "steps": 2000, "dropout": 0.2}
+FILES = {
+    "vocab_size": 2000,
+    "embedding": 64,
+    "hidden": 128,
+    "dropout": 0.2,
+    "batch": 16,
+    "length": 64,
+    "rate": 5e-3,
+    "beta2": 0.999,
+    "steps": 2000,
+}
 HELD_OUT_LENGTH = 256  # validation windows are longer than training ones: fewer tokens without a past
 
 
@@ -67,19 +76,19 @@ class Run:
 def fresh(options: Mapping[str, Any]) -> Run:
     """A new run from the command's options."""
     corpus = from_files(options["text"]) if options["text"] else from_storyland(seed=options["seed"])
-    usual = STORIES if corpus.whole else FILES
-    settings = {name: value for name, value in options.items() if name in _SETTINGS}
-    settings |= {name: value for name, value in usual.items() if options[name] is None}
+    usual = builtin.RECIPE if corpus.whole else FILES
+    settings = {**usual, **{name: options[name] for name in _SETTINGS if options[name] is not None}}
     settings["text"] = [str(Path(path).resolve()) for path in options["text"]]
     settings["digest"] = _digest(corpus)
     codec = _codec(corpus, options["tokenizer"], settings["vocab_size"])
     config = ModelConfig(
         codec.vocab_size,
-        options["embedding"],
-        options["hidden"],
+        settings["embedding"],
+        settings["hidden"],
         options["layers"],
         settings["dropout"],
         options["seed"],
+        OptimizerConfig(beta2=settings["beta2"]),
     )
     run = _run(corpus, codec, config, settings, options["device"])
     if options["minutes"] is None:
@@ -111,7 +120,10 @@ def resumed(checkpoints: Path, options: Mapping[str, Any]) -> Run:
     return replace(run, start=saved.step, tokens=saved.tokens, notices=(*saved.skipped, *run.notices))
 
 
-_SETTINGS = ("backend", "vocab_size", "batch", "length", "rate", "clip", "seed", "dtype", "dropout", "steps")
+_SETTINGS = (  # options that a run remembers
+    *("backend", "vocab_size", "embedding", "hidden", "dropout", "batch", "length", "rate", "clip"),
+    *("seed", "dtype", "steps"),
+)
 
 
 def _run(

@@ -1,7 +1,7 @@
 """A training run on disk: checkpoints that are whole or absent, from which it goes on bit for bit.
 
 A checkpoint is a model folder with the moments of Adam beside it and the settings of the run in its
-config.json. The order of the data and the dropout masks follow from the seed and the step, so they need no saving.
+config.json. The order of the data and the dropout masks follow from seed and step: they need no saving.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ def from_texts(texts: Sequence[str], name: str = "text") -> Corpus:
     return Corpus(name, train, tuple(text[cut:] for text, cut in zip(texts, cuts, strict=True)))
 
 
-def from_storyland(count: int = 20_000, seed: int = 0, held_out: int = 500) -> Corpus:
+def from_storyland(count: int = 10_000, seed: int = 0, held_out: int = 200) -> Corpus:
     """Stories of a seed, each one document; the held-out ones come from another seed."""
     train = tuple(story.text for story in stories(seed, count))
     return Corpus("Storyland", train, tuple(story.text for story in stories(-1 - seed, held_out)), whole=True)

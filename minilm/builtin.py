@@ -1,0 +1,61 @@
+"""The model that ships with minilm: an LSTM of 128 units that tells Storyland's stories.
+
+Its folder is rebuilt by `make storyland`. Loading it needs NumPy alone.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from minilm import backends
+from minilm.errors import MinilmError
+from minilm.protocols import Trainable
+
+if TYPE_CHECKING:
+    from tokenizer import Tokenizer
+
+__all__ = ["RECIPE", "SETTINGS", "codec", "folder", "model"]
+
+SETTINGS = MappingProxyType(
+    {"prompt": "Once upon a time", "stages": "Temperature(0.8) TopK(40) TopP(0.95)", "seed": 0}
+)
+"""What generating with it begins from, where the user says nothing."""
+
+RECIPE = MappingProxyType(
+    {
+        "vocab_size": 800,
+        "embedding": 48,
+        "hidden": 128,
+        "dropout": 0.0,
+        "batch": 8,
+        "length": 400,
+        "rate": 0.02,
+        "beta2": 0.98,
+        "steps": 1200,
+    }
+)
+"""How a Storyland model is trained in half a minute: sizes, whole stories as rows, Adam's rate and beta2."""
+
+
+def folder() -> Path:
+    """The model's folder: config, weights, tokenizer and digests."""
+    place = Path(__file__).parent / "storyland"
+    if not place.is_dir():
+        raise MinilmError(
+            f"The built-in model is missing at {place}; reinstall minilm, or run: make storyland"
+        )
+    return place
+
+
+def codec() -> Tokenizer:
+    """Its tokenizer."""
+    import tokenizer
+
+    return tokenizer.load(folder() / "tokenizer.model")
+
+
+def model(backend: str | None = None) -> Trainable:
+    """The model itself, in NumPy or in another backend."""
+    return backends.load(folder(), backend)
