@@ -56,15 +56,6 @@ storyland: $(READY) ## train the shipped model anew (about 5 minutes)
 	rm -rf minilm/storyland
 	cp -r build/storyland/model minilm/storyland
 
-storyland: $(READY) ## train the built-in model anew, in about a minute
-	rm -rf build/storyland
-	$(BIN)/minilm train --out build/storyland
-	rm -rf minilm/storyland
-	cp -r build/storyland/model minilm/storyland
-
-notebooks: $(READY) ## build notebooks/ from lessons/
-	$(BIN)/minilm lesson notebooks --out notebooks --overwrite
-
 clean: ## remove .venv and everything built
 	rm -rf .venv build dist .pytest_cache .ruff_cache .hypothesis *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
