@@ -1,5 +1,8 @@
 """Batches by (seed, step): nothing lost, nothing shifted, the same on every call."""
 
+from itertools import pairwise
+from typing import ClassVar
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -12,7 +15,7 @@ from minilm.training.batches import Batches, encode_documents, in_order
 def counted(*lengths: int) -> list[np.ndarray]:
     """Documents whose ids are all different, so that every target can be told apart."""
     ends = np.cumsum([0, *lengths])
-    return [np.arange(a + 1, b + 1) for a, b in zip(ends[:-1], ends[1:], strict=True)]
+    return [np.arange(a + 1, b + 1) for a, b in pairwise(ends)]
 
 
 @given(
@@ -20,7 +23,7 @@ def counted(*lengths: int) -> list[np.ndarray]:
 )
 def test_targets_are_the_inputs_one_later_and_padding_is_masked(lengths, size, length, seed):
     documents = counted(*lengths)
-    after = {int(a): int(b) for d in documents for a, b in zip(d[:-1], d[1:], strict=True)}
+    after = {int(a): int(b) for d in documents for a, b in pairwise(d)}
     batches = Batches(documents, size, length, seed)
     for step in range(4):
         batch = batches.batch(step)
@@ -64,7 +67,7 @@ def test_windows_of_two_epochs_begin_at_different_places():
 
 def test_documents_begin_with_bos_and_end_with_eos():
     class Codec:
-        special_ids = {"bos": 2, "eos": 3}
+        special_ids: ClassVar = {"bos": 2, "eos": 3}
 
         def encode(self, text: str) -> list[int]:
             return [ord(letter) for letter in text]
