@@ -78,6 +78,7 @@ def test_dropout_masks_keep_their_share_and_are_scaled_by_it():
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_says_where():
     model = backends.create("numpy", CONFIG)
+
     class Broken:
         config = CONFIG
 

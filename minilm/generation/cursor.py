@@ -62,19 +62,21 @@ class Cursor:
 
     def advance(self, token_id: int | None = None) -> Cursor:
         """The cursor after the drawn token, or after the one given; this cursor stays usable."""
-        step = self.peek(token_id)
-        new = step.decision.chosen.id
-        reading = self.model.read([new], self.reading.state, inner=self.settings.inner)
+        return self.after(self.peek(token_id).decision.chosen.id)
+
+    def after(self, token_id: int) -> Cursor:
+        """The cursor after a token, whatever chose it: nothing is decided here."""
+        reading = self.model.read([token_id], self.reading.state, inner=self.settings.inner)
         decoder = self.decoder.copy()
-        decoder.push(new)
+        new_text = decoder.push(token_id)
         return replace(
             self,
-            ids=frozen_array(np.append(self.ids, new)),
+            ids=frozen_array(np.append(self.ids, token_id)),
             reading=reading,
             embedding=_embedding(reading, self.embedding.vector),
             decoder=decoder,
-            text=self.text + step.new_text,
-            offset=self.offset + len(step.new_text.encode()),
+            text=self.text + new_text,
+            offset=self.offset + len(new_text.encode()),
         )
 
     def steps(self) -> Iterator[Step]:
