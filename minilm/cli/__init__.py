@@ -21,6 +21,7 @@ COMMANDS = {  # name -> (module, one line); the first five are the first hour's
     "compare": ("minilm.cli.compare", "Hold two frameworks side by side on equal weights."),
     "lesson": ("minilm.cli.lesson", "The course: list, start and check its lessons."),
     "tokenizer": ("minilm.cli.tokenizer", "Train, encode, and explain merge by merge."),
+    "score": ("minilm.cli.score", "Surprisal, rank and candidates of a given text; perplexity."),
     "check-setup": ("minilm.cli.check_setup", "What this machine can run, and how to mend the rest."),
     "bench": ("minilm.cli.bench", "Speed of every backend, as ratios to the plain framework."),
 }

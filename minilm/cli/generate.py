@@ -15,7 +15,9 @@ from minilm.cli.opening import Opened, model_options, open_model
 from minilm.cli.stages import pipeline, stage_options
 from minilm.errors import MinilmError
 from minilm.faces import text
+from minilm.faces.scores import score_table, score_total
 from minilm.generation import Cursor, TraceWriter, start
+from minilm.generation.score import score, total
 from minilm.records import Step
 
 __all__ = ["command"]
@@ -38,6 +40,7 @@ PROMPT = "Once upon a time"
 @click.option("--watch", multiple=True, metavar="WORD", help="Follow a word's first piece; may be repeated.")
 @click.option("--top", default=10, show_default=True, help="How many candidates to record.")
 @click.option("--show", type=click.Choice(["text", "brief", "full"]), default="brief", show_default=True)
+@click.option("--score-prompt", is_flag=True, help="First show what the model expected in the prompt.")
 @click.option("--live", is_flag=True, help="A bar chart in place instead of lines.")
 @click.option("--delay", default=0.0, metavar="SECONDS", help="Wait after every step.")
 @click.option("--trace", metavar="FILE", help="Write the records to this file, one JSON line each.")
@@ -46,6 +49,8 @@ def command(
     source: str | None, backend: str | None, device: str, dtype: str, prompt: str, chat: bool, **options: Any
 ) -> None:
     """Stream text and see, for every token, how it was chosen."""
+    if options["score_prompt"] and (options["as_lines"] or options["show"] == "text"):
+        raise MinilmError("--score-prompt shows a table; for JSON lines use: minilm score TEXT --json")
     if options["delay"] < 0:
         raise MinilmError(f"--delay must be 0 or more seconds, got {options['delay']}")
     opened = open_model(source, backend, device, dtype)
@@ -61,6 +66,8 @@ def command(
         watch=_watch_ids(opened, options["watch"]),
         eos_ids=opened.eos_ids,
     )
+    if options["score_prompt"]:
+        _print_scores(opened, cursor)
     with contextlib.ExitStack() as stack:
         writers = [stack.enter_context(w) for w in _writers(stack, cursor, options)]
         steps = _recorded(cursor, writers, options["delay"])
@@ -122,6 +129,11 @@ def _show(cursor: Cursor, steps: Iterator[Step], options: dict[str, Any]) -> Non
     last = shown[-1].finish if shown else None
     ids = [step.decision.chosen.id for step in shown]
     text.write(text.footer(last, ids, "".join(step.new_text for step in shown)), sys.stdout)
+
+
+def _print_scores(opened: Opened, cursor: Cursor) -> None:
+    tokens = list(score(opened.model, opened.codec, cursor.ids.tolist()))
+    text.write(f"{score_table(tokens)}\n\n{score_total(total(tokens))}", sys.stdout, end="\n\n")
 
 
 def _print_header(cursor: Cursor) -> None:
