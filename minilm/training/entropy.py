@@ -118,7 +118,7 @@ def _shares(options: Sequence[Option]) -> Iterator[tuple[float, Option]]:
     return ((option.weight / total, option) for option in options)
 
 
-def _entropy(options: Sequence[Entry] | Sequence[Alternative]) -> float:
+def _entropy(options: Sequence[Option]) -> float:
     return -sum(p * log(p) for p, _ in _shares(options))
 
 
