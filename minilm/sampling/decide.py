@@ -5,34 +5,19 @@ Pure: equal logits, context, stages and draw give an equal Decision. The ledger 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
-from minilm.errors import MinilmError
 from minilm.numerics import adaptive_k, rank
-from minilm.records import Array, Candidate, Decision, Distribution, Removal, StageEffect
-from minilm.sampling.scores import Context, Scores, look_up, places
+from minilm.records import Array, Candidate, Decision, Distribution, Removal
+from minilm.sampling.ledger import Ledger
+from minilm.sampling.scores import Context, Scores, places
 from minilm.sampling.stages import Stage, Temperature
 
 __all__ = ["decide"]
 
 _LARGEST_K = 64  # the largest k that adaptive_k reports, so that sorting the best 64 is enough
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Point:
-    """The scores after one stage, with their log-sum-exp and entropy."""
-
-    scores: Scores
-    lse: float
-    entropy: float
-
-    def p(self, values: Array) -> Array:
-        """Probabilities of some scores, in float64."""
-        return np.exp(values.astype(np.float64) - self.lse)
 
 
 def decide(
@@ -53,45 +38,31 @@ def decide(
     token to take whatever the draw says. Raises MinilmError where the logits or stages leave nothing.
     """
     logits = np.asarray(logits, dtype=np.float32)
-    points = [_point(Scores.of(logits))]
-    for stage in stages:
-        scores = stage(points[-1].scores, context)
-        if not scores.ids.size:
-            raise MinilmError(f"{stage!r} removed every token, so none can follow; loosen it")
-        points.append(points[-1] if scores is points[-1].scores else _point(scores))
-    final = points[-1]
-    p_final = final.p(final.scores.values)  # (S,) ascending ids
-    place, interval = _fall(p_final, u) if forced is None else _forced(final.scores, p_final, forced)
-    chosen = forced if forced is not None else int(final.scores.ids[place])
+    ledger = Ledger.of(Scores.of(logits), stages, context)
+    survivors, p_final = ledger.survivors, ledger.p_final
+    place, interval = _fall(p_final, u) if forced is None else _forced(survivors, p_final, forced)
+    chosen = forced if forced is not None else int(survivors.ids[place])
     best = _best(logits, max(top, _LARGEST_K))
-    shown, ranks = _shown(logits, best[:top], [chosen, *watch])
-    ledger = _Ledger.of(points, stages, shown)
-    candidates = _candidates(logits, points, stages, context, ledger, shown, ranks, texts)
-    picked = candidates[shown.tolist().index(chosen)]
+    ids, ranks = _shown(logits, best[:top], [chosen, *watch])
+    logp = ledger.follow(ids)  # (stages + 1, C)
+    removed = _removals(ledger, context, ids, logp)
+    raw, final = ledger.entropies
+    candidates = _candidates(logits, stages, ids, ranks, logp, removed, texts)
+    picked = candidates[ids.index(chosen)]
     u = None if forced is not None else u
     return Decision(
         candidates=candidates,
-        stages=ledger.effects(chosen, watch),
-        survivors=final.scores.ids.size,
-        raw=_distribution(points[0], points[0].p(logits[best])),
+        stages=ledger.effects(ids, logp, chosen, watch),
+        survivors=survivors.ids.size,
+        raw=_distribution(raw, ledger.p_model(best)),
         final=_distribution(final, p_final),
         u=u,
         interval=interval,
         margin=None if u is None or interval is None else min(u - interval[0], interval[1] - u),
         chosen=picked,
-        reason=_reason(picked, candidates, final.scores.ids.size, u, forced is not None),
+        reason=_reason(picked, survivors.ids.size, u, forced is not None),
         forced=forced is not None,
     )
-
-
-def _point(scores: Scores) -> _Point:
-    values = scores.values.astype(np.float64)
-    top = float(np.maximum.reduce(values))
-    values -= top
-    powers = np.exp(values)
-    total = float(np.add.reduce(powers))
-    entropy = math.log(total) - float(powers.dot(values)) / total
-    return _Point(scores, top + math.log(total), max(entropy, 0.0))
 
 
 def _fall(p: Array, u: float | None) -> tuple[int, tuple[float, float]]:
@@ -123,123 +94,49 @@ def _best(logits: Array, n: int) -> Array:
     return some[np.argsort(-logits[some], kind="stable")][:n]
 
 
-def _shown(logits: Array, best: Array, wanted: Sequence[int]) -> tuple[Array, list[int]]:
+def _shown(logits: Array, best: Array, wanted: Sequence[int]) -> tuple[list[int], list[int]]:
     """The ids of the candidates, best first, and their ranks over the whole vocabulary."""
     ids = best.tolist()
     extra = sorted({(rank(logits, i), i) for i in wanted if i not in ids})
-    ids += [i for _, i in extra]
-    return np.array(ids), [*range(1, len(best) + 1), *(r for r, _ in extra)]
+    return ids + [i for _, i in extra], [*range(1, len(ids) + 1), *(r for r, _ in extra)]
 
 
-def _distribution(point: _Point, p: Array) -> Distribution:
+def _distribution(entropy: float, p: Array) -> Distribution:
     k, mass = adaptive_k(p, maximum=_LARGEST_K)
-    return Distribution(point.entropy, k, min(mass, 1.0))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Ledger:
-    """What each stage did to the shown candidates.
-
-    logp: one (C,) array per point, before the first stage and after each, -inf where removed.
-    """
-
-    points: Sequence[_Point]
-    stages: Sequence[Stage]
-    ids: Array
-    logp: list[Array]
-
-    @classmethod
-    def of(cls, points: Sequence[_Point], stages: Sequence[Stage], ids: Array) -> _Ledger:
-        logp: list[Array] = []
-        for number, point in enumerate(points):
-            same = number and point is points[number - 1]
-            logp.append(logp[-1] if same else _logp(point, ids))
-        return cls(points, stages, ids, logp)
-
-    def effects(self, chosen: int, watch: Sequence[int]) -> tuple[StageEffect, ...]:
-        places_of = {i: n for n, i in enumerate(self.ids.tolist())}
-        rows = [logp.tolist() for logp in self.logp]
-        result = []
-        for n, stage in enumerate(self.stages):
-            before, after = self.points[n], self.points[n + 1]
-            change = {i: _change(rows[n][places_of[i]], rows[n + 1][places_of[i]]) for i in (chosen, *watch)}
-            watched = {i: change[i] for i in watch}
-            kept = _mass_kept(before, after, stage.truncates)
-            size = after.scores.ids.size
-            result.append(StageEffect(stage.label, size, kept, after.entropy, change[chosen], watched))
-        return tuple(result)
-
-
-def _logp(point: _Point, ids: Array) -> Array:
-    found, there = look_up(point.scores, ids)
-    return np.where(there, point.scores.values[found].astype(np.float64) - point.lse, -np.inf)
-
-
-def _change(before: float, after: float) -> float | None:
-    return None if -np.inf in (before, after) else after - before
-
-
-def _mass_kept(before: _Point, after: _Point, truncated: bool) -> float:
-    """Share of the probability before a stage that its survivors held."""
-    if after.scores.ids.size == before.scores.ids.size:
-        return 1.0
-    if truncated:
-        return min(math.exp(after.lse - before.lse), 1.0)
-    old = before.scores.values[places(before.scores, after.scores.ids)]
-    return min(float(np.add.reduce(before.p(old))), 1.0)
+    return Distribution(entropy, k, min(mass, 1.0))
 
 
 def _candidates(
     logits: Array,
-    points: Sequence[_Point],
     stages: Sequence[Stage],
-    context: Context,
-    ledger: _Ledger,
-    shown: Array,
+    ids: Sequence[int],
     ranks: Sequence[int],
+    logp: Array,
+    removed: Sequence[Removal | None],
     texts: Callable[[int], tuple[str, bytes]],
 ) -> tuple[Candidate, ...]:
-    model = ledger.logp[0]
-    tempered = next((n + 1 for n, s in enumerate(stages) if isinstance(s, Temperature)), 0)
-    columns = zip(
-        shown.tolist(),
-        logits[shown].tolist(),
-        np.exp(model).tolist(),
-        model.tolist(),
-        np.exp(ledger.logp[tempered]).tolist(),
-        np.exp(ledger.logp[-1]).tolist(),
-        ranks,
-        _removals(points, stages, context, ledger, shown),
-        strict=True,
-    )
-    return tuple(
-        Candidate(i, *texts(i), logit, p, logp, p_tempered, p_final, place, removed)
-        for i, logit, p, logp, p_tempered, p_final, place, removed in columns
-    )
+    tempered = next((n + 1 for n, stage in enumerate(stages) if isinstance(stage, Temperature)), 0)
+    p_model, p_tempered, p_final = np.exp(logp[[0, tempered, -1]]).tolist()
+    columns = (logits[ids].tolist(), p_model, logp[0].tolist(), p_tempered, p_final, ranks, removed)
+    return tuple(Candidate(i, *texts(i), *facts) for i, *facts in zip(ids, *columns, strict=True))
 
 
-def _removals(
-    points: Sequence[_Point], stages: Sequence[Stage], context: Context, ledger: _Ledger, shown: Array
-) -> list[Removal | None]:
+def _removals(ledger: Ledger, context: Context, ids: Sequence[int], logp: Array) -> list[Removal | None]:
     """For each shown candidate the stage that removed it, with its number, or None."""
-    removed: list[Removal | None] = [None] * shown.size
-    if ledger.logp[0].min() == -np.inf:
-        for place in np.flatnonzero(ledger.logp[0] == -np.inf).tolist():
-            removed[place] = Removal("model", "its logit is -inf")
-    for n, stage in enumerate(stages):
-        if points[n + 1] is points[n]:
-            continue
-        gone = ((ledger.logp[n + 1] == -np.inf) & (ledger.logp[n] > -np.inf)).nonzero()[0].tolist()
-        if gone:
-            reasons = stage.reasons(points[n].scores, context, shown[gone])
-            for place, why in zip(gone, reasons, strict=True):
-                removed[place] = Removal(stage.label, why)
+    removed: list[Removal | None] = [None] * len(ids)
+    gone = logp == -np.inf  # (stages + 1, C)
+    for column in gone[0].nonzero()[0].tolist():
+        removed[column] = Removal("model", "its logit is -inf")
+    at, columns = (gone[1:] & ~gone[:-1]).nonzero()
+    for n in dict.fromkeys(at.tolist()):
+        stage, here = ledger.stages[n], columns[at == n].tolist()
+        reasons = stage.reasons(ledger.points[n].scores, context, [ids[column] for column in here])
+        for column, why in zip(here, reasons, strict=True):
+            removed[column] = Removal(stage.label, why)
     return removed
 
 
-def _reason(
-    chosen: Candidate, candidates: Sequence[Candidate], survivors: int, u: float | None, forced: bool
-) -> str:
+def _reason(chosen: Candidate, survivors: int, u: float | None, forced: bool) -> str:
     """A sentence made from the facts of the decision."""
     if forced:
         fate = f"; {chosen.removed_by.stage} had removed it" if chosen.removed_by else ""

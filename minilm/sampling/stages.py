@@ -152,11 +152,12 @@ class TopP(Stage):
 
     def reasons(self, before: Scores, context: Context, ids: Sequence[int]) -> list[str]:
         """The mass that the better tokens had reached before each."""
+        p = softmax32(before.values).astype(np.float64)
         order = np.argsort(-before.values, kind="stable")
         reached = np.empty(order.size)
-        p = softmax32(before.values[order]).astype(np.float64)
-        reached[order] = np.cumsum(p) - p
-        return [f"{m:.4f} reached before it" for m in reached[places(before, ids)].tolist()]
+        reached[order] = np.cumsum(p[order])
+        where = places(before, ids)
+        return [f"{m:.4f} reached before it" for m in (reached[where] - p[where]).tolist()]
 
 
 @dataclass(frozen=True, repr=False, eq=False)

@@ -1,0 +1,119 @@
+"""The run of the stages over one distribution, and what each did to it, measured in float64."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from minilm.errors import MinilmError
+from minilm.records import Array, StageEffect
+from minilm.sampling.scores import Context, Scores, look_up, places
+from minilm.sampling.stages import Stage
+
+__all__ = ["Ledger"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Point:
+    """The distribution over S survivors at one point of the run."""
+
+    scores: Scores
+    shifted: Array  # (S,) scores less the largest
+    powers: Array  # (S,) e^shifted
+    total: float  # their sum
+    log: float  # its logarithm
+    lse: float  # log-sum-exp of the scores
+    entropy: float  # nats
+
+    @classmethod
+    def of(cls, scores: Scores) -> _Point:
+        shifted = scores.values.astype(np.float64)
+        top = float(np.maximum.reduce(shifted))
+        shifted -= top
+        powers = np.exp(shifted)
+        total = float(np.add.reduce(powers))
+        log = math.log(total)
+        entropy = log - float(powers.dot(shifted)) / total
+        return cls(scores, shifted, powers, total, log, top + log, max(entropy, 0.0))
+
+    def follow(self, ids: Array) -> Array:
+        """Log-probabilities (C,) of some ids, -inf where they are gone."""
+        found, there = look_up(self.scores, ids)
+        return np.where(there, self.shifted[found] - self.log, -np.inf)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ledger:
+    """The run of the stages over one distribution: stages + 1 points, the model's own first."""
+
+    stages: Sequence[Stage]
+    points: Sequence[_Point]
+
+    @classmethod
+    def of(cls, scores: Scores, stages: Sequence[Stage], context: Context) -> Ledger:
+        """Run the stages over the model's scores. Raises MinilmError where one leaves nothing."""
+        points = [_Point.of(scores)]
+        for stage in stages:
+            scores = stage(points[-1].scores, context)
+            if not scores.ids.size:
+                raise MinilmError(f"{stage!r} removed every token, so none can follow; loosen it")
+            points.append(points[-1] if scores is points[-1].scores else _Point.of(scores))
+        return cls(stages, points)
+
+    @property
+    def survivors(self) -> Scores:
+        """What the last stage left."""
+        return self.points[-1].scores
+
+    @property
+    def p_final(self) -> Array:
+        """The probabilities that the draw falls on, (S,) in ascending order of the survivors' ids."""
+        return self.points[-1].powers / self.points[-1].total
+
+    @property
+    def entropies(self) -> tuple[float, float]:
+        """Nats of the model's own distribution, and of the one that the draw falls on."""
+        return self.points[0].entropy, self.points[-1].entropy
+
+    def p_model(self, ids: Array) -> Array:
+        """The model's own probabilities of some ids; 0 where the logit is -inf."""
+        return np.exp(self.points[0].follow(ids))
+
+    def follow(self, ids: Sequence[int]) -> Array:
+        """Log-probabilities (stages + 1, C) of some ids at every point, -inf where they are gone."""
+        wanted, rows = np.array(ids), []
+        for n, point in enumerate(self.points):
+            same = n and point is self.points[n - 1]
+            rows.append(rows[-1] if same else point.follow(wanted))
+        return np.array(rows)
+
+    def effects(
+        self, ids: Sequence[int], logp: Array, chosen: int, watch: Sequence[int]
+    ) -> tuple[StageEffect, ...]:
+        """A row for each stage; logp (P, C) is what follow() said of these ids."""
+        columns = {i: logp[:, ids.index(i)].tolist() for i in (chosen, *watch)}
+        result = []
+        for n, stage in enumerate(self.stages):
+            change = {i: _change(column[n], column[n + 1]) for i, column in columns.items()}
+            after = self.points[n + 1]
+            kept, size = self._mass_kept(n), after.scores.ids.size
+            watched = {i: change[i] for i in watch}
+            result.append(StageEffect(stage.label, size, kept, after.entropy, change[chosen], watched))
+        return tuple(result)
+
+    def _mass_kept(self, n: int) -> float:
+        """Share of the probability before stage n that its survivors held."""
+        before, after = self.points[n], self.points[n + 1]
+        if after.scores.ids.size == before.scores.ids.size:
+            return 1.0
+        if self.stages[n].truncates:
+            return min(math.exp(after.lse - before.lse), 1.0)
+        kept = before.powers[places(before.scores, after.scores.ids)]
+        return min(float(np.add.reduce(kept)) / before.total, 1.0)
+
+
+def _change(before: float, after: float) -> float | None:
+    return None if -np.inf in (before, after) else after - before
