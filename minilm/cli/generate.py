@@ -17,6 +17,7 @@ from minilm.errors import MinilmError
 from minilm.faces import text
 from minilm.faces.scores import score_table, score_total
 from minilm.generation import Cursor, TraceWriter, start
+from minilm.generation.logits_file import logits_path
 from minilm.generation.score import score, total
 from minilm.records import Step
 
@@ -29,9 +30,7 @@ PROMPT = "Once upon a time"
     epilog="Example: minilm generate --prompt 'Once upon a time' --temperature 0.8 --top-k 40 --max-tokens 5"
 )
 @model_options
-@click.option(
-    "--prompt", default=PROMPT, show_default=True, help="The text to go on from, read whole."
-)
+@click.option("--prompt", default=PROMPT, show_default=True, help="The text to go on from, read whole.")
 @click.option("--chat", is_flag=True, help="Put the prompt through the model's chat template.")
 @stage_options
 @click.option("--seed", default=0, show_default=True, help="Seed of the dice.")
@@ -44,6 +43,7 @@ PROMPT = "Once upon a time"
 @click.option("--live", is_flag=True, help="A bar chart in place instead of lines.")
 @click.option("--delay", default=0.0, metavar="SECONDS", help="Wait after every step.")
 @click.option("--trace", metavar="FILE", help="Write the records to this file, one JSON line each.")
+@click.option("--logits", is_flag=True, help="Keep all logits in FILE.logits.npy, for minilm trace replay.")
 @click.option("--json", "as_lines", is_flag=True, help="Print the records as JSON lines instead of text.")
 def command(
     source: str | None, backend: str | None, device: str, dtype: str, prompt: str, chat: bool, **options: Any
@@ -53,6 +53,8 @@ def command(
         raise MinilmError("--score-prompt shows a table; for JSON lines use: minilm score TEXT --json")
     if options["delay"] < 0:
         raise MinilmError(f"--delay must be 0 or more seconds, got {options['delay']}")
+    if options["logits"] and not options["trace"]:
+        raise MinilmError("--logits keeps the logits beside a trace, got no --trace; name its file")
     opened = open_model(source, backend, device, dtype)
     cursor = start(
         opened.model,
@@ -95,20 +97,28 @@ def _writers(stack: contextlib.ExitStack, cursor: Cursor, options: dict[str, Any
         yield TraceWriter(sys.stdout, cursor)
     if options["trace"]:
         path = Path(options["trace"])
-        if path.exists():
-            raise MinilmError(f"--trace {path} exists already; name another file or remove it")
-        try:
-            file = path.open("x", encoding="utf-8", newline="\n")
-        except OSError as error:
-            raise MinilmError(f"--trace {path} cannot be written: {error.strerror}") from error
-        yield TraceWriter(stack.enter_context(file), cursor)
+        file = _new_file(stack, path, "x")
+        logits = _new_file(stack, logits_path(path), "xb") if options["logits"] else None
+        yield TraceWriter(file, cursor, logits)
+
+
+def _new_file(stack: contextlib.ExitStack, path: Path, mode: str) -> Any:
+    """A file that does not exist yet, open until the run ends."""
+    text: dict[str, Any] = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
+    try:
+        return stack.enter_context(path.open(mode, **text))
+    except FileExistsError:
+        raise MinilmError(f"--trace {path} exists already; name another file or remove it") from None
+    except OSError as error:
+        raise MinilmError(f"--trace {path} cannot be written: {error.strerror}") from error
 
 
 def _recorded(cursor: Cursor, writers: Sequence[TraceWriter], delay: float) -> Iterator[Step]:
     """The steps of a run, each written to every trace before it is shown."""
-    for step in cursor.steps():
+    for place in cursor.cursors():
+        step = place.peek()
         for writer in writers:
-            writer.step(step)
+            writer.step(step, place.reading.logits[-1])
         yield step
         time.sleep(delay)
 

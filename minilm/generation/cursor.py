@@ -81,11 +81,15 @@ class Cursor:
 
     def steps(self) -> Iterator[Step]:
         """Every step from here until EOS, a stop string, the limit or the end of the context."""
+        for cursor in self.cursors():
+            yield cursor.peek()
+
+    def cursors(self) -> Iterator[Cursor]:
+        """The cursor of every such step: its peek() is the step, its reading what the step was made from."""
         cursor, limit = self, self.settings.max_tokens
         while limit is None or cursor.index < limit:
-            step = cursor.peek()
-            yield step
-            if step.finish:
+            yield cursor
+            if cursor.peek().finish:
                 return
             cursor = cursor.advance()
 

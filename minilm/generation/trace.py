@@ -1,7 +1,8 @@
 """Step to JSON line: a trace is what was asked, every step, and how it ended, one strict JSON value a line.
 
 Keys are the field names of the records; bytes are hexadecimal; a number that JSON cannot spell (-inf)
-is null. Every line is flushed as it is written, so a crash loses at most the line being written.
+is null. Every line is flushed as it is written, so a crash loses at most the line being written. With
+logits, which go to a file of their own, the trace also carries the bytes of every token.
 """
 
 from __future__ import annotations
@@ -11,17 +12,17 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from math import isfinite
 from types import TracebackType
-from typing import Any, TextIO
+from typing import Any, BinaryIO, TextIO
 
 import numpy as np
 
 from minilm.generation.cursor import Cursor
-from minilm.records import Step
+from minilm.generation.logits_file import LogitsWriter
+from minilm.generation.trace_schema import SCHEMA
+from minilm.records import Array, Step
 from minilm.sampling import spell
 
 __all__ = ["SCHEMA", "TraceWriter", "as_json", "dumps"]
-
-SCHEMA = 1
 
 
 def as_json(value: Any) -> Any:
@@ -62,6 +63,7 @@ def _start_line(cursor: Cursor) -> dict[str, Any]:
             "prompt": cursor.codec.decode(cursor.ids.tolist()),
             "stages": spell(s.stages),
             "seed": s.seed,
+            "top": s.top,
             "max_tokens": s.max_tokens,
             "stop": list(s.stop),
             "eos_ids": list(s.eos_ids),
@@ -71,21 +73,34 @@ def _start_line(cursor: Cursor) -> dict[str, Any]:
     }
 
 
+def _vocabulary_line(cursor: Cursor) -> dict[str, Any]:
+    """Every token in hexadecimal, so that a replay can name what it draws; the names of those without."""
+    tokens = [cursor.texts(i) for i in range(cursor.model.vocab_size)]
+    names = {str(i): text for i, (text, raw) in enumerate(tokens) if not raw}
+    return {"vocabulary": {"bytes": [raw.hex() for _, raw in tokens], "names": names}}
+
+
 class TraceWriter:
     """Writes a trace, line by line, flushed; a context manager over an open text file.
 
-    It keeps ids and text alone of what it wrote, for the last line.
+    logits: an open, empty binary file for what the model answered. It keeps ids and text alone of what
+    it wrote, for the last line.
     """
 
-    def __init__(self, file: TextIO, cursor: Cursor) -> None:
+    def __init__(self, file: TextIO, cursor: Cursor, logits: BinaryIO | None = None) -> None:
         self._file = file
         self._ids: list[int] = []
         self._text: list[str] = []
         self._finish: str | None = None
+        self._logits = None if logits is None else LogitsWriter(logits, cursor.model.vocab_size)
         self._write(_start_line(cursor))
+        if logits is not None:
+            self._write(_vocabulary_line(cursor))
 
-    def step(self, step: Step) -> None:
-        """Write one step."""
+    def step(self, step: Step, logits: Array | None = None) -> None:
+        """Write one step; logits (V,): of this step, where they are kept, written before it."""
+        if self._logits is not None and logits is not None:
+            self._logits.row(logits)
         self._ids.append(step.decision.chosen.id)
         self._text.append(step.new_text)
         self._finish = step.finish

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from minilm.errors import MinilmError
-from minilm.generation.trace import SCHEMA
+from minilm.generation.trace_line import parse_line
 from minilm.records import (
     Candidate,
     Decision,
@@ -24,55 +24,56 @@ from minilm.records import (
     frozen_array,
 )
 
-__all__ = ["Trace", "read_trace", "step_of"]
+__all__ = ["Trace", "read_trace", "step_of", "trace_rows"]
 
 
 @dataclass(frozen=True)
 class Trace:
-    """A trace as it was read: what was asked, the steps, and the last line (None where it is missing)."""
+    """A trace as it was read: what was asked, the steps, and the last line (None where it is missing).
+
+    vocabulary: the bytes of every token, and names of those without, where the logits were kept.
+    """
 
     start: Mapping[str, Any]
     steps: tuple[Step, ...]
     end: Mapping[str, Any] | None
+    vocabulary: Mapping[str, Any] | None = None
 
 
 def read_trace(path: str | Path) -> Trace:
-    """The trace in a file. Raises MinilmError naming the line that is not one of a trace.
+    """The trace in a file. Raises MinilmError naming the line that is not one of a trace, and why.
 
     A last line cut short by a crash is left out.
     """
-    start: Mapping[str, Any] = {}
-    end: Mapping[str, Any] | None = None
+    parts: dict[str, Any] = {"start": {}, "vocabulary": None, "end": None}
     steps: list[Step] = []
-    for number, line in _lines(path):
-        if "start" in line:
-            start = line["start"]
-        elif "end" in line:
-            end = line["end"]
+    for number, row in trace_rows(path):
+        if not row.endswith(b"\n") and not _whole(row):
+            break
+        line = parse_line(row, f"Trace {path}, line {number}")
+        kind = next((kind for kind in parts if kind in line), None)
+        if kind is None:
+            steps.append(step_of(line))
         else:
-            try:
-                steps.append(step_of(line))
-            except (KeyError, TypeError, ValueError, AttributeError) as error:
-                raise MinilmError(f"Trace {path}, line {number} is no step: {error!r}") from error
-    return Trace(start, tuple(steps), end)
+            parts[kind] = line[kind]
+    return Trace(parts["start"], tuple(steps), parts["end"], parts["vocabulary"])
 
 
-def _lines(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def trace_rows(path: str | Path) -> Iterator[tuple[int, bytes]]:
+    """The lines of a file with their numbers, from 1. Raises MinilmError where it cannot be read."""
     try:
         raw = Path(path).read_bytes()
     except OSError as error:
         raise MinilmError(f"Trace {path} cannot be read: {error.strerror}") from error
-    for number, row in enumerate(io.BytesIO(raw), 1):
-        try:
-            line = json.loads(row)
-        except (ValueError, RecursionError) as error:
-            if not row.endswith(b"\n"):
-                return
-            raise MinilmError(f"Trace {path}, line {number}: not JSON ({error})") from error
-        if not isinstance(line, dict) or line.get("schema") != SCHEMA:
-            found = line.get("schema") if isinstance(line, dict) else type(line).__name__
-            raise MinilmError(f"Trace {path}, line {number}: schema {SCHEMA} expected, got {found}")
-        yield number, line
+    yield from enumerate(io.BytesIO(raw), 1)
+
+
+def _whole(row: bytes) -> bool:
+    try:
+        json.loads(row)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def step_of(line: Mapping[str, Any]) -> Step:
