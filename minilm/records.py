@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from importlib import import_module
+from math import hypot
 from typing import Any
 
 import numpy as np
@@ -274,7 +275,8 @@ class TrainStep(_Shown):
     index: from 1; ids: (B, T) the inputs of the batch; loss: nats per token, padding excluded;
     tokens: targets seen since the start; rate: the learning rate used; clip_factor: what the
     gradients were multiplied by, 1 where nothing was clipped; validation: nats per token on held-out
-    text where it was measured after this step. Only when watched: losses (B, T) and norms by parameter.
+    text where it was measured after this step. Only when watched: losses (B, T), targets (B, T) with -1
+    where none counts, and norms by parameter.
     """
 
     index: int
@@ -286,6 +288,12 @@ class TrainStep(_Shown):
     validation: float | None = None
     losses: Array | None = None
     norms: Mapping[str, ParameterNorms] | None = None
+    targets: Array | None = None
+
+    @property
+    def gradient_norm(self) -> float | None:
+        """The global norm of the gradient before clipping; None where nothing was watched."""
+        return None if self.norms is None else hypot(*(one.gradient for one in self.norms.values()))
 
     def __repr__(self) -> str:
         held = "" if self.validation is None else f", validation {self.validation:.4f}"

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 
 import numpy as np
 
 from minilm.dice import generator
-from minilm.errors import MinilmError
 from minilm.protocols import Trainable
-from minilm.records import Array, Gradients, ModelConfig, ParameterNorms, TrainStep, frozen_array
+from minilm.records import Array, ModelConfig, TrainStep
 from minilm.training.batches import Batch, Batches
+from minilm.training.one_step import one_step
 
 __all__ = ["Schedule", "dropout_masks", "evaluate", "fit", "planned_steps"]
 
@@ -67,24 +67,20 @@ def fit(
     for step in range(start, schedule.steps):
         batch = batches.batch(step)
         masks = dropout_masks(model.config, batches.seed, step, batch.inputs.shape)
-        gradients = model.gradients(batch.inputs, batch.targets, batch.mask, masks)
-        _check_finite(gradients, step + 1)
-        before = {name: array.copy() for name, array in model.weights().items()} if watch else {}
-        rate = schedule.at(step)
-        factor = model.update(gradients, rate, clip)
         tokens += batch.tokens
-        measured = validation and ((step + 1) % every == 0 or step + 1 == schedule.steps)
-        yield TrainStep(
+        record = one_step(
+            model,
+            batch,
+            masks,
             index=step + 1,
-            ids=frozen_array(batch.inputs),
-            loss=gradients.loss,
+            rate=schedule.at(step),
+            clip=clip,
             tokens=tokens,
-            rate=rate,
-            clip_factor=factor,
-            validation=evaluate(model, validation) if measured else None,
-            losses=frozen_array(gradients.losses.copy()) if watch else None,
-            norms=_norms(gradients, before, model) if watch else None,
+            watch=watch,
         )
+        if validation and ((step + 1) % every == 0 or step + 1 == schedule.steps):
+            record = replace(record, validation=evaluate(model, validation))
+        yield record
 
 
 def evaluate(model: Trainable, batches: Sequence[Batch]) -> float:
@@ -117,25 +113,3 @@ def planned_steps(model: Trainable, batches: Batches, minutes: float, trials: in
         times.append(perf_counter() - began)
     model.restore(snapshot)
     return max(int(minutes * 60 / float(np.median(times[2:]))), 1)
-
-
-def _check_finite(gradients: Gradients, step: int) -> None:
-    if math.isfinite(gradients.loss):
-        return
-    wrong = np.argwhere(~np.isfinite(gradients.losses))
-    where = f", first at row {wrong[0][0]}, position {wrong[0][1]}" if len(wrong) else ""
-    raise MinilmError(
-        f"Loss is {gradients.loss} in step {step}{where}; lower the rate or the clip, then resume"
-    )
-
-
-def _norms(gradients: Gradients, before: dict[str, Array], model: Trainable) -> dict[str, ParameterNorms]:
-    after = model.weights()
-    return {
-        name: ParameterNorms(_norm(gradients.arrays[name]), _norm(after[name] - old), _norm(after[name]))
-        for name, old in before.items()
-    }
-
-
-def _norm(array: Array) -> float:
-    return float(np.sqrt(np.sum(np.square(array, dtype=np.float64))))
