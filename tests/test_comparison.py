@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from minilm.backends import create
-from minilm.comparison import parity, side_by_side, twin_texts, verdicts
+from minilm.comparison import TwinText, parity, side_by_side, twin_texts, verdicts
 from minilm.comparison.verdict import Place
 from minilm.errors import MinilmError
 from minilm.faces.comparison import comparison_table
@@ -101,6 +101,8 @@ def test_a_difference_that_is_no_number_is_past_every_tolerance():
     steps = side_by_side(pair, batches(1), clip=None)
     (verdict,) = verdicts(steps, tolerance=1e300)
     assert str(verdict.first) == "step 1: logits, nan apart"
+    assert verdict.first is not None
+    assert verdict.first.difference.scaled == float("inf")
 
 
 def test_twin_texts_meet_the_same_dice_and_name_the_token_where_they_part(codec):
@@ -117,6 +119,10 @@ def test_twin_texts_meet_the_same_dice_and_name_the_token_where_they_part(codec)
     assert parted.parts_at is not None
     assert parted.parts_at <= 4
     assert parted.ids[: parted.parts_at] == equal.ids[: parted.parts_at]
+
+
+def test_a_text_that_ends_early_parts_where_it_ends():
+    assert TwinText("torch", "numpy", "", "", (1, 2), (1, 2, 3)).parts_at == 2
 
 
 @pytest.fixture(scope="module")
