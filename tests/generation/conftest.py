@@ -49,6 +49,12 @@ class ByteCodec:
     def stream(self):
         return ByteDecoder()
 
+    def merge(self, ids, text):
+        return [*ids, *self.encode(text)], len(ids)
+
+    def chat(self, messages):
+        return None
+
 
 @pytest.fixture(scope="session")
 def codec():
