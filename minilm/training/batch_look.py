@@ -1,0 +1,69 @@
+"""What a watched step says of its batch: every token with its loss, and the tokens that surprised most.
+
+Ids become texts here, so that whoever shows it needs no tokenizer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from minilm.errors import MinilmError
+from minilm.protocols import TextCodec
+from minilm.records import Array, TrainStep
+
+__all__ = ["TokenLoss", "batch_rows", "surprised"]
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLoss:
+    """One target of a batch: where it stands, what it is, and its loss in nats.
+
+    row and position: of the input that predicts it, from 0; id, text, bytes: the target; before: the text
+    of what was read just before it.
+    """
+
+    row: int
+    position: int
+    id: int
+    text: str
+    bytes: bytes
+    loss: float
+    before: str
+
+
+def batch_rows(step: TrainStep, codec: TextCodec, rows: int | None = None) -> list[list[TokenLoss]]:
+    """The rows of the batch, every target that counts with its loss; all of them unless `rows` are asked for.
+
+    Raises MinilmError for a step that was not watched.
+    """
+    _, targets = _watched(step)
+    return [
+        [_token(step, codec, row, int(at)) for at in np.flatnonzero(targets[row] >= 0)]
+        for row in range(len(step.ids) if rows is None else min(rows, len(step.ids)))
+    ]
+
+
+def surprised(step: TrainStep, codec: TextCodec, most: int = 10) -> list[TokenLoss]:
+    """The targets with the highest losses, the worst first; equal ones in the order of the batch."""
+    losses, targets = _watched(step)
+    order = np.argsort(-np.where(targets >= 0, losses, -np.inf).ravel(), kind="stable")
+    places = (np.unravel_index(at, losses.shape) for at in order[: min(most, int((targets >= 0).sum()))])
+    return [_token(step, codec, int(row), int(at)) for row, at in places]
+
+
+def _watched(step: TrainStep) -> tuple[Array, Array]:
+    """Losses and targets, both (B, T)."""
+    if step.losses is None or step.targets is None:
+        raise MinilmError(f"Step {step.index} was not watched, so it has no loss per token; watch it")
+    return step.losses, step.targets
+
+
+def _token(step: TrainStep, codec: TextCodec, row: int, at: int) -> TokenLoss:
+    losses, targets = _watched(step)
+    target = int(targets[row, at])
+    before = codec.decode(step.ids[row, max(0, at - 7) : at + 1].tolist())
+    raw = codec.piece_bytes(target)
+    text = raw.decode("utf-8", "replace") if raw else codec.piece(target)
+    return TokenLoss(row, at, target, text, raw, float(losses[row, at]), before)
