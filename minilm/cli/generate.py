@@ -11,33 +11,25 @@ from typing import Any
 
 import click
 
-from minilm.cli.opening import Opened, model_options, open_model
-from minilm.cli.stages import pipeline, stage_options
+from minilm.cli.opening import Opened, open_model
+from minilm.cli.run_options import conditions, first_cursor, run_options
+from minilm.conditions import Condition
 from minilm.errors import MinilmError
 from minilm.faces import text
 from minilm.faces.scores import score_table, score_total
-from minilm.generation import Cursor, TraceWriter, start
+from minilm.generation import Cursor, TraceWriter
+from minilm.generation.breakpoints import holds
 from minilm.generation.logits_file import logits_path
 from minilm.generation.score import score, total
 from minilm.records import Step
 
 __all__ = ["command"]
 
-PROMPT = "Once upon a time"
-
 
 @click.command(
     epilog="Example: minilm generate --prompt 'Once upon a time' --temperature 0.8 --top-k 40 --max-tokens 5"
 )
-@model_options
-@click.option("--prompt", default=PROMPT, show_default=True, help="The text to go on from, read whole.")
-@click.option("--chat", is_flag=True, help="Put the prompt through the model's chat template.")
-@stage_options
-@click.option("--seed", default=0, show_default=True, help="Seed of the dice.")
-@click.option("--max-tokens", default=20, show_default=True, help="0 shows the next-token table alone.")
-@click.option("--stop", multiple=True, metavar="TEXT", help="End once the text holds this; may be repeated.")
-@click.option("--watch", multiple=True, metavar="WORD", help="Follow a word's first piece; may be repeated.")
-@click.option("--top", default=10, show_default=True, help="How many candidates to record.")
+@run_options(20, "0 shows the next-token table alone.")
 @click.option("--show", type=click.Choice(["text", "brief", "full"]), default="brief", show_default=True)
 @click.option("--score-prompt", is_flag=True, help="First show what the model expected in the prompt.")
 @click.option("--live", is_flag=True, help="A bar chart in place instead of lines.")
@@ -45,9 +37,7 @@ PROMPT = "Once upon a time"
 @click.option("--trace", metavar="FILE", help="Write the records to this file, one JSON line each.")
 @click.option("--logits", is_flag=True, help="Keep all logits in FILE.logits.npy, for minilm trace replay.")
 @click.option("--json", "as_lines", is_flag=True, help="Print the records as JSON lines instead of text.")
-def command(
-    source: str | None, backend: str | None, device: str, dtype: str, prompt: str, chat: bool, **options: Any
-) -> None:
+def command(source: str | None, backend: str | None, device: str, dtype: str, **options: Any) -> None:
     """Stream text and see, for every token, how it was chosen."""
     if options["score_prompt"] and (options["as_lines"] or options["show"] == "text"):
         raise MinilmError("--score-prompt shows a table; for JSON lines use: minilm score TEXT --json")
@@ -55,41 +45,18 @@ def command(
         raise MinilmError(f"--delay must be 0 or more seconds, got {options['delay']}")
     if options["logits"] and not options["trace"]:
         raise MinilmError("--logits keeps the logits beside a trace, got no --trace; name its file")
+    pauses = conditions(options)
     opened = open_model(source, backend, device, dtype)
-    cursor = start(
-        opened.model,
-        opened.codec,
-        _chat_ids(opened, prompt) if chat else prompt,
-        pipeline(options),
-        options["seed"],
-        max_tokens=options["max_tokens"],
-        stop=options["stop"],
-        top=options["top"],
-        watch=_watch_ids(opened, options["watch"]),
-        eos_ids=opened.eos_ids,
-    )
+    cursor = first_cursor(opened, options)
     if options["score_prompt"]:
         _print_scores(opened, cursor)
     with contextlib.ExitStack() as stack:
         writers = [stack.enter_context(w) for w in _writers(stack, cursor, options)]
-        steps = _recorded(cursor, writers, options["delay"])
+        steps = _until(pauses, _recorded(cursor, writers, options["delay"]))
         if not options["as_lines"]:
             _show(cursor, steps, options)
         for _ in steps:
             pass
-
-
-def _chat_ids(opened: Opened, prompt: str) -> list[int]:
-    ids = opened.codec.chat([{"role": "user", "content": prompt}])
-    if ids is None:
-        raise MinilmError("--chat needs a chat template, and this model's tokenizer has none; leave it out")
-    return ids
-
-
-def _watch_ids(opened: Opened, words: Sequence[str]) -> list[int]:
-    """The first piece of every word, with and without a leading space."""
-    spellings = [spelling for word in words for spelling in (word, " " + word.lstrip(" "))]
-    return list(dict.fromkeys(ids[0] for s in spellings if (ids := opened.codec.encode(s))))
 
 
 def _writers(stack: contextlib.ExitStack, cursor: Cursor, options: dict[str, Any]) -> Iterator[TraceWriter]:
@@ -121,6 +88,17 @@ def _recorded(cursor: Cursor, writers: Sequence[TraceWriter], delay: float) -> I
             writer.step(step, place.reading.logits[-1])
         yield step
         time.sleep(delay)
+
+
+def _until(pauses: Sequence[Condition], steps: Iterator[Step]) -> Iterator[Step]:
+    """The steps up to the first at which a breakpoint holds, which is said."""
+    taken: list[Step] = []
+    for step in steps:
+        yield step
+        taken.append(step)
+        if holding := [one.text for one in pauses if holds(one, taken)]:
+            click.echo(f"stopped after token {step.index + 1}: {holding[0]}", err=True)
+            return
 
 
 def _show(cursor: Cursor, steps: Iterator[Step], options: dict[str, Any]) -> None:

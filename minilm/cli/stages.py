@@ -9,6 +9,7 @@ import click
 
 from minilm.errors import MinilmError
 from minilm.sampling import Greedy, Stage, Temperature, TopK, TopP, parse
+from minilm.sampling.dialects import DIALECTS, PRESETS, arrange
 
 __all__ = ["pipeline", "stage_options"]
 
@@ -16,13 +17,17 @@ DEFAULT = "Temperature(0.8) TopK(40)"
 
 
 def stage_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds --stages, --temperature, --top-k, --top-p and --greedy to a command."""
+    """Adds --stages, --preset, --dialect and the shorthands to a command."""
     options = [
         click.option("--stages", metavar="TEXT", help=f"In any order, such as the default: {DEFAULT!r}."),
         click.option("--temperature", type=float, help="Short for Temperature(t)."),
         click.option("--top-k", type=int, help="Short for TopK(k)."),
         click.option("--top-p", type=float, help="Short for TopP(p)."),
         click.option("--greedy", is_flag=True, help="Short for Greedy(): always the best token."),
+        click.option("--preset", type=click.Choice(list(PRESETS)), help="Stages that go well together."),
+        click.option(
+            "--dialect", type=click.Choice(list(DIALECTS)), help="Put the stages in this library's order."
+        ),
     ]
     for option in reversed(options):
         command = option(command)
@@ -31,6 +36,22 @@ def stage_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def pipeline(options: Mapping[str, Any]) -> tuple[Stage, ...]:
     """The stages that the options of a command name. Raises MinilmError where they contradict."""
+    short = _shorthands(options)
+    given = [name for name in ("stages", "preset") if options[name] is not None]
+    if short and given:
+        raise MinilmError(
+            f"Give either --{given[0]} or the shorthands, got both; name {short[0]!r} in --stages"
+        )
+    if len(given) == 2:
+        raise MinilmError(f"Give either --stages or --preset {options['preset']}, got both")
+    if options["preset"] is not None:
+        stages = parse(PRESETS[options["preset"]])
+    else:
+        stages = tuple(short) or parse(DEFAULT if options["stages"] is None else options["stages"])
+    return stages if options["dialect"] is None else arrange(stages, options["dialect"])
+
+
+def _shorthands(options: Mapping[str, Any]) -> list[Stage]:
     short: list[Stage] = []
     if options["temperature"] is not None:
         short.append(Temperature(options["temperature"]))
@@ -40,8 +61,4 @@ def pipeline(options: Mapping[str, Any]) -> tuple[Stage, ...]:
         short.append(TopP(options["top_p"]))
     if options["greedy"]:
         short.append(Greedy())
-    if options["stages"] is not None and short:
-        raise MinilmError(f"Give either --stages or the shorthands, got both; add {short[0]!r} to --stages")
-    if options["stages"] is not None:
-        return parse(options["stages"])
-    return tuple(short) or parse(DEFAULT)
+    return short

@@ -1,4 +1,4 @@
-"""Where a generation shall pause: conditions on a step, such as `entropy > 3 and rank > 5`."""
+"""Where a generation shall pause: conditions on a step, such as `entropy > 3 and rank > 5`; what to watch."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import Any
 from minilm import conditions
 from minilm.conditions import Condition
 from minilm.errors import MinilmError
+from minilm.protocols import TextCodec
 from minilm.records import Step
 
-__all__ = ["FUNCTIONS", "NAMES", "breakpoint_of", "holds"]
+__all__ = ["FUNCTIONS", "NAMES", "breakpoint_of", "holds", "watch_list"]
 
 NAMES: dict[str, tuple[str, Callable[[Step], Any]]] = {
     "index": ("number of the step, from 1", lambda s: s.index + 1),
@@ -56,6 +57,12 @@ def holds(condition: Condition, steps: Sequence[Step]) -> bool:
         return _repeats(steps, arguments) if name in FUNCTIONS else NAMES[name][1](steps[-1])
 
     return condition(look_up)
+
+
+def watch_list(codec: TextCodec, words: Sequence[str]) -> list[int]:
+    """The ids to watch for some words: the first piece of each, with and without a leading space."""
+    spellings = [spelling for word in words for spelling in (word, " " + word.lstrip(" "))]
+    return list(dict.fromkeys(ids[0] for s in spellings if (ids := codec.encode(s))))
 
 
 def _repeats(steps: Sequence[Step], arguments: tuple[Any, ...]) -> bool:
