@@ -1,0 +1,130 @@
+"""Same dice, other knobs: a recorded run decided again from its logits, without its model.
+
+The logits belong to the text that was written, so every step is decided after the recorded context; where
+another token would have been taken, the text would have parted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minilm.dice import draw
+from minilm.errors import MinilmError
+from minilm.generation.logits_file import logits_path, read_logits
+from minilm.generation.trace_reading import Trace, read_trace
+from minilm.records import Array, Decision, Step
+from minilm.sampling import Context, Greedy, Stage, decide, parse
+from minilm.sampling.margin import Margins, margins
+
+__all__ = ["Recording", "Replayed", "open_recording"]
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """A recorded step, and what other stages decide from the same logits with the same draw."""
+
+    step: Step
+    decision: Decision
+
+    @property
+    def parts(self) -> bool:
+        """Whether another token is taken than the recorded one."""
+        return self.decision.chosen.id != self.step.decision.chosen.id
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """A trace with its logits (steps, V): all that a decision is made from, but the model."""
+
+    trace: Trace
+    logits: Array
+
+    @cached_property
+    def ids(self) -> Array:
+        """All ids, (n,): the prompt, then every chosen token."""
+        chosen = [step.decision.chosen.id for step in self.trace.steps]
+        return np.array([*self.trace.start["prompt_ids"], *chosen], dtype=np.int64)
+
+    def texts(self, token_id: int) -> tuple[str, bytes]:
+        """Text and bytes of a token, from the vocabulary in the trace."""
+        vocabulary = self.trace.vocabulary or {"bytes": (), "names": {}}
+        known = vocabulary["bytes"]
+        raw = bytes.fromhex(known[token_id]) if token_id < len(known) else b""
+        if not raw:
+            return vocabulary["names"].get(str(token_id), f"<{token_id}>"), raw
+        try:
+            return raw.decode("utf-8"), raw
+        except UnicodeDecodeError:
+            return "".join(f"<0x{byte:02X}>" for byte in raw), raw
+
+    def stages(self, index: int) -> tuple[Stage, ...]:
+        """The stages of a recorded step, as its ledger names them."""
+        return _bound(" ".join(effect.stage for effect in self.trace.steps[index].decision.stages))
+
+    def asked(self, index: int, stages: Sequence[Stage]) -> tuple[Array, Context, float | None]:
+        """Logits (V,), context and draw of a step; the draw is that of the recorded dice."""
+        step, start = self.trace.steps[index], self.trace.start
+        ids = self.ids[: step.position + 1]
+        context = Context(ids, step.position + 1 - step.index, tuple(start["eos_ids"]), start["max_tokens"])
+        greedy = any(isinstance(stage, Greedy) for stage in stages)
+        u = step.decision.u
+        if u is None:
+            u = draw(start["seed"], step.position, step.branch)
+        return self.logits[index], context, None if greedy else u
+
+    def decide(self, index: int, stages: Sequence[Stage]) -> Decision:
+        """What these stages decide at a recorded step; a token taken by hand is taken again."""
+        old, start = self.trace.steps[index].decision, self.trace.start
+        logits, context, u = self.asked(index, stages)
+        forced = old.chosen.id if old.forced else None
+        facts: dict[str, Any] = {"top": max(start["top"], 1), "watch": start["watch"], "forced": forced}
+        return decide(logits, context, stages, u, self.texts, **facts)
+
+    def replay(self, stages: Sequence[Stage] | str | None = None) -> Iterator[Replayed]:
+        """Every recorded step decided again, with other stages or (None) with its own."""
+        other = None if stages is None else _bound(stages)
+        for index, step in enumerate(self.trace.steps):
+            pipeline = self.stages(index) if other is None else other
+            yield Replayed(step, self.decide(index, pipeline))
+
+    def margins(self, index: int) -> Margins:
+        """How near a recorded step was to another token."""
+        stages = self.stages(index)
+        logits, context, u = self.asked(index, stages)
+        return margins(logits, context, stages, u)
+
+
+def open_recording(path: str | Path) -> Recording:
+    """A trace and the logits beside it. Raises MinilmError where either is missing or damaged."""
+    trace = read_trace(path)
+    if not trace.start:
+        raise MinilmError(f"Trace {path} has no first line that says what was asked; record it again")
+    size, prompt = trace.start["vocab_size"], trace.start["prompt_ids"]
+    for index, step in enumerate(trace.steps):
+        if step.index != index or step.position != len(prompt) - 1 + index:
+            raise MinilmError(
+                f"Trace {path} leaves its line at step {index + 1}: minilm trace check says more"
+            )
+    chosen = [step.decision.chosen.id for step in trace.steps]
+    if outside := [i for i in (*prompt, *chosen, *trace.start["watch"]) if not 0 <= i < size]:
+        raise MinilmError(f"Trace {path} names id {outside[0]}, and its vocabulary has {size}; it is damaged")
+    return Recording(trace, read_logits(logits_path(path), size, len(trace.steps)))
+
+
+class _NoTokenizer:
+    """Stands where a stage asks for the tokenizer, which a trace does not carry."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise MinilmError("A trace carries no tokenizer, so a stage cannot speak of words; write their ids")
+
+
+def _bound(stages: Sequence[Stage] | str) -> tuple[Stage, ...]:
+    """Stages, or their text, ready for a replay. MinilmError where they speak of words."""
+    pipeline = parse(stages) if isinstance(stages, str) else tuple(stages)
+    return tuple(stage.bind(_NoTokenizer()) for stage in pipeline)  # type: ignore[arg-type]

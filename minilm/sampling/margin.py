@@ -1,0 +1,151 @@
+"""How near a decision was: to the end of its interval, to each cut, and to another token altogether.
+
+Everything is found by running the pipeline again on changed logits, so it holds for any stages. It costs
+hundreds of runs, so nothing here is part of a step; it is worked out on request.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from minilm.errors import MinilmError
+from minilm.numerics import softmax
+from minilm.records import Array
+from minilm.sampling.cuts import LIKELIEST, MOST, Cut, Truncation, nearest, smallest, truncations
+from minilm.sampling.knobs import choose, setting, turned
+from minilm.sampling.scores import Context, Scores
+from minilm.sampling.stages import Stage
+
+__all__ = ["Change", "Margins", "is_fragile", "margins"]
+
+WOBBLE = 1e-5  # nats that two frameworks may differ by
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The smallest change found of one number, and the token that would have been taken then.
+
+    token: whose logit changes, by `by` nats; None for the temperature, which changes by `by`.
+    """
+
+    token: int | None
+    by: float
+    chosen: int
+
+
+@dataclass(frozen=True, slots=True)
+class Margins:
+    """How near one decision was to another one.
+
+    cuts: of the stages whose kept set one logit can change within 20 nats; logit, temperature: the
+    smallest changes that choose another token, None where there is none within 20 nats and within a
+    factor of 20; fragile: whether changes of 1e-5 in every logit can choose another token.
+    """
+
+    cuts: tuple[Cut, ...]
+    logit: Change | None
+    temperature: Change | None
+    fragile: bool
+
+
+def margins(logits: Array, context: Context, stages: Sequence[Stage], u: float | None) -> Margins:
+    """The margins of the decision that these logits (V,), stages and draw make.
+
+    A logit is looked for among the likeliest tokens on both sides of the chosen one and at each cut,
+    where a change moves the draw's interval most.
+    """
+    logits = np.asarray(logits, dtype=np.float32)
+    chosen = choose(logits, context, stages, u)
+    runs = list(truncations(logits, context, stages))
+    return Margins(
+        tuple(cut for run in runs if (cut := nearest(run, context)) is not None),
+        _logit(logits, context, stages, u, chosen, runs),
+        _temperature(logits, context, stages, u, chosen),
+        is_fragile(logits, context, stages, u),
+    )
+
+
+def is_fragile(
+    logits: Array, context: Context, stages: Sequence[Stage], u: float | None, wobble: float = WOBBLE
+) -> bool:
+    """Whether some change of at most `wobble` in every logit (V,) chooses another token.
+
+    The changes tried are those that move each end of the interval, and each cut, the furthest.
+    """
+    logits = np.asarray(logits, dtype=np.float32)
+    chosen = choose(logits, context, stages, u)
+    ids = np.arange(logits.size)
+    signs = [np.where(ids < chosen, 1, -1), np.where(ids <= chosen, -1, 1)]
+    for run in truncations(logits, context, stages):
+        kept = np.isin(ids, run.after.ids)
+        signs.append(np.where(kept, -1, 1))
+        signs.append(np.where(kept & (ids != run.worst), 1, -1))
+    changed = (logits + np.float32(wobble) * sign.astype(np.float32) for sign in signs)
+    return any(_choice(scores, context, stages, u) not in (chosen, None) for scores in changed)
+
+
+def _logit(
+    logits: Array,
+    context: Context,
+    stages: Sequence[Stage],
+    u: float | None,
+    chosen: int,
+    runs: Sequence[Truncation],
+) -> Change | None:
+    def after(token: int, by: float) -> int | None:
+        changed = logits.copy()
+        changed[token] += np.float32(by)
+        return _choice(changed, context, stages, u)
+
+    best: Change | None = None
+    for token in _movers(logits, context, stages, chosen, runs):
+        for sign in (-1, 1):
+            most = abs(best.by) if best else MOST
+            by = smallest(lambda x, t=token, s=sign: after(t, s * x) not in (chosen, None), most)
+            new = None if by is None else after(token, sign * by)
+            if by is not None and new is not None:
+                best = Change(token, sign * by, new)
+    return best
+
+
+def _movers(
+    logits: Array, context: Context, stages: Sequence[Stage], chosen: int, runs: Sequence[Truncation]
+) -> list[int]:
+    """The chosen token, the likeliest survivors on both sides of it, and those at the cuts."""
+    scores = Scores.of(logits)
+    for stage in stages:
+        scores = stage(scores, context)
+    order = scores.ids[np.argsort(-softmax(scores.values), kind="stable")]
+    sides = [order[order < chosen][:LIKELIEST], order[order > chosen][:LIKELIEST]]
+    near = [token for run in runs for token in run.edge]
+    best = np.argsort(-logits, kind="stable")[:LIKELIEST]
+    return list(dict.fromkeys([chosen, *np.concatenate([*sides, best]).tolist(), *near]))
+
+
+def _temperature(
+    logits: Array, context: Context, stages: Sequence[Stage], u: float | None, chosen: int
+) -> Change | None:
+    here = setting(stages, "Temperature") or 1.0
+
+    def after(log: float) -> int | None:
+        return _choice(logits, context, turned(stages, "Temperature", here * math.exp(log)), u)
+
+    found: list[Change] = []
+    for sign in (-1, 1):
+        log = smallest(lambda x, s=sign: after(s * x) not in (chosen, None), math.log(MOST))
+        new = None if log is None else after(sign * log)
+        if log is not None and new is not None:
+            found.append(Change(None, here * math.exp(sign * log) - here, new))
+    return min(found, key=lambda change: abs(change.by), default=None)
+
+
+def _choice(logits: Array, context: Context, stages: Sequence[Stage], u: float | None) -> int | None:
+    """The token taken; None where the changed numbers overflow or leave nothing."""
+    try:
+        return choose(logits, context, stages, u)
+    except MinilmError:
+        return None
