@@ -52,7 +52,7 @@ notebooks: $(READY) ## build notebooks/ from lessons/
 
 storyland: $(READY) ## train the shipped model anew (about 5 minutes)
 	rm -rf build/storyland
-	OMP_NUM_THREADS=1 $(BIN)/minilm train --out build/storyland --steps 6000 --rate 0.015
+	OMP_NUM_THREADS=1 $(BIN)/minilm train --out build/storyland --steps 5000 --rate 0.015
 	rm -rf minilm/storyland
 	cp -r build/storyland/model minilm/storyland
 

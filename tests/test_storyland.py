@@ -113,6 +113,10 @@ def test_the_entropy_of_a_small_grammar_is_the_sum_worked_by_hand():
     assert found.nats == pytest.approx(by_hand, abs=1e-12)
     assert found.characters == pytest.approx(sum(p * len(t) for p, t in zip(outcomes, texts, strict=True)))
     assert {told.text for told in stories(0, 300, parse(SMALL))} == set(texts)
+    codec = tokenizer.train(lines=texts * 3, vocab_size=300)
+    tokens = [len(codec.encode(text)) + 1 for text in texts]
+    by_hand = sum(p * n for p, n in zip(outcomes, tokens, strict=True))
+    assert floor(parse(SMALL), codec).tokens == pytest.approx(by_hand, abs=1e-9)
     for p, text in zip(outcomes, texts, strict=True):
         assert [nats for nats, _ in derivations(parse(SMALL), text)] == [pytest.approx(-math.log(p))]
 
