@@ -1,0 +1,269 @@
+"""The doctor at a PyTorch loop: hooks on the model and the optimizer, for as long as a `with` lasts.
+
+The loop is not changed, nor any number of it; what a step did is told by the gradients as backward left
+them, as the update met them, and as they stood before the next forward pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules import module as modules
+from torch.optim import optimizer as optimizers
+
+from minilm.doctor.looking import batch_digest, continuing, is_close, look_at, moved_rows, saturation
+from minilm.doctor.observation import Observation
+from minilm.doctor.run import total
+from minilm.doctor.watching import Watching, axes_of, shares
+from minilm.records import Array
+
+__all__ = ["attach"]
+
+MODAL = (nn.Dropout, nn.Dropout1d, nn.modules.batchnorm._BatchNorm)
+
+
+@contextmanager
+def attach(
+    model: nn.Module | None = None, optimizer: Any = None, *, limit: int | None = None
+) -> Iterator[Watching]:
+    """Watch a loop over a model and its optimizer; both are found as they are used where not given.
+
+    The model is a module that is called with ids (B, T) and answers with logits (B, T, V), alone or first in
+    a tuple; limit: steps after which Enough is raised. At the end the model is probed.
+    """
+    watch = _Watch(model, optimizer, Watching(limit))
+    backward, zero, zero_all = Tensor.backward, optimizers.Optimizer.zero_grad, nn.Module.zero_grad
+
+    def watched_backward(loss: Tensor, *args: Any, **options: Any) -> None:
+        watch.before_backward()
+        backward(loss, *args, **options)
+        watch.after_backward(loss)
+
+    def watched_zero(self: Any, *args: Any, **options: Any) -> None:
+        watch.complete()
+        (zero if isinstance(self, optimizers.Optimizer) else zero_all)(self, *args, **options)
+
+    hooks = [
+        modules.register_module_forward_pre_hook(watch.before_forward),
+        modules.register_module_forward_hook(watch.after_forward),
+        optimizers.register_optimizer_step_pre_hook(watch.before_step),
+        optimizers.register_optimizer_step_post_hook(watch.after_step),
+    ]
+    Tensor.backward = watched_backward  # type: ignore[method-assign]
+    optimizers.Optimizer.zero_grad = nn.Module.zero_grad = watched_zero  # type: ignore[method-assign]
+    try:
+        yield watch.watching
+    finally:
+        Tensor.backward = backward  # type: ignore[method-assign]
+        optimizers.Optimizer.zero_grad, nn.Module.zero_grad = zero, zero_all  # type: ignore[method-assign]
+        for hook in hooks:
+            hook.remove()
+        watch.end()
+
+
+class _Watch:
+    """What is known of the step that is under way."""
+
+    def __init__(self, model: nn.Module | None, optimizer: Any, watching: Watching) -> None:
+        self.model, self.optimizer, self.watching = model, optimizer, watching
+        self.step, self.backwards = 1, 0
+        self.ids: Array | None = None
+        self.logits: Tensor | None = None
+        self.slopes: list[Tensor] = []
+        self.loss, self.leftover = float("nan"), 0.0
+        self.raw: dict[str, float] = {}
+        self.used: dict[str, float] = {}
+        self.before: dict[str, Tensor] = {}
+        self.pending: dict[str, Any] | None = None
+        self.stepped = self.tested = self.carried = False
+        self.continues: float | None = None
+        self.last_targets: Array | None = None
+        self.arguments: tuple[Any, ...] = ()
+
+    def before_forward(self, module: nn.Module, args: tuple[Any, ...]) -> None:
+        if self.model is None and _reads_ids(module, args) and torch.is_grad_enabled():
+            self.model = module
+        if module is not self.model or not args or not isinstance(args[0], Tensor):
+            return
+        self.complete()
+        if not torch.is_grad_enabled():
+            self.tested |= module.training and self.modal
+            return
+        self.ids, self.arguments, self.logits, self.slopes = args[0].detach().cpu().numpy(), args, None, []
+        self.carried = any(bool(part.any()) for part in _tensors(args[1:]) if part.is_floating_point())
+        before = self.last_targets
+        self.continues = None if before is None else continuing(before, self.ids)
+        self.last_targets = None
+
+    def after_forward(self, module: nn.Module, args: Any, outputs: Any) -> None:
+        if module is not self.model or not torch.is_grad_enabled() or not is_close(self.step):
+            return
+        logits = next(_tensors(outputs), None)
+        if logits is not None and logits.requires_grad:
+            self.logits = logits.detach().clone()
+            logits.register_hook(lambda slope: self.slopes.append(slope.detach().clone()))
+
+    def before_backward(self) -> None:
+        if self.model is not None and self.stepped:
+            absent = self.absent()
+            self.leftover = total({name: norm for name, norm in self.norms().items() if name not in absent})
+            self.stepped = False
+
+    def after_backward(self, loss: Tensor) -> None:
+        if self.model is not None and self.ids is not None:
+            self.loss, self.raw, self.backwards = loss.item(), self.norms(), self.backwards + 1
+
+    def before_step(self, optimizer: Any, args: Any, options: Any) -> None:
+        if self.model is None or self.optimizer not in (None, optimizer):
+            return
+        self.optimizer = optimizer
+        self.used = self.norms()
+        if is_close(self.step):
+            self.before = {name: weight.detach().clone() for name, weight in self.model.named_parameters()}
+
+    def after_step(self, optimizer: Any, args: Any, options: Any) -> None:
+        if self.model is None or optimizer is not self.optimizer or self.ids is None:
+            return
+        self.pending = self.seen() | {"look": self.look()}
+        self.stepped, self.tested, self.leftover = True, False, 0.0
+        self.step += 1
+
+    def seen(self) -> dict[str, Any]:
+        """The fields of an observation that need no close look."""
+        group = self.optimizer.param_groups[0] if self.optimizer else {"lr": None}
+        return {
+            "step": self.step, "loss": self.loss, "vocab_size": self.vocab_size,
+            "batch": batch_digest(self.ids), "raw": self.raw, "used": self.used or self.raw,
+            "leftover": self.leftover, "training": self.model.training, "modal": self.modal,
+            "tested_in_training": self.tested, "carried": self.carried, "continues": self.continues,
+            "rate": None if group["lr"] is None else float(group["lr"]),
+            "optimizer": type(self.optimizer).__name__ if self.optimizer else "",
+            "embedding": self.table_name, "absent": self.absent(),
+        }  # fmt: skip
+
+    def complete(self) -> None:
+        """Keep the step that is done: what its gradients are now, its loop has made of them since."""
+        if self.pending is not None:
+            pending, self.pending = self.pending, None
+            self.watching.add(Observation(**pending, after=self.norms()))
+
+    def end(self) -> None:
+        """Keep the last step, or tell that there never was one, and probe the model."""
+        limit, self.watching.limit = self.watching.limit, None
+        self.complete()
+        if self.backwards and self.step == 1 and self.ids is not None:
+            reason = "optimizer.step() is never called"
+            absent = {name: reason for name, _ in self.model.named_parameters()}
+            self.watching.add(Observation(**self.seen() | {"absent": absent}))
+        self.watching.limit = limit
+        if self.model is not None and self.ids is not None:
+            self.probe()
+
+    def probe(self) -> None:
+        model, rest, place = self.model, self.arguments[1:], self.arguments[0].device
+        modes = [(part, part.training) for part in model.modules()]
+
+        def read(ids: Array) -> Array:
+            with torch.no_grad():
+                outputs = next(_tensors(model(torch.from_numpy(ids).to(place), *rest)))
+            return axes_of(ids, outputs.double().cpu().numpy(), self.vocab_size)  # type: ignore[return-value]
+
+        with torch.random.fork_rng():
+            model.eval()
+            self.watching.ask(read, self.ids, self.vocab_size, lambda: torch.manual_seed(0) and None)
+        for part, training in modes:
+            part.training = training
+
+    def norms(self) -> dict[str, float]:
+        """Norms of the gradients that are there now, by parameter."""
+        held = [
+            (name, weight.grad) for name, weight in self.model.named_parameters() if weight.grad is not None
+        ]
+        if not held:
+            return {}
+        gradients = [gradient.coalesce().values() if gradient.is_sparse else gradient for _, gradient in held]
+        return shares((name for name, _ in held), torch.stack(torch._foreach_norm(gradients)).tolist())
+
+    def look(self) -> Any:
+        """The close look at this step, or None."""
+        outputs = None
+        if self.before and self.logits is not None and self.slopes:
+            outputs = axes_of(self.ids, self.logits.cpu().numpy(), self.vocab_size)
+        if outputs is None:
+            return None
+        now = dict(self.model.named_parameters())
+        changes = {name: float((now[name].detach() - old).norm()) for name, old in self.before.items()}
+        sizes = {name: float(old.norm()) for name, old in self.before.items()}
+        moved = ()
+        if self.table_name is not None:
+            old, new = self.before[self.table_name], now[self.table_name].detach()
+            moved = moved_rows(self.ids, old.cpu().numpy(), new.cpu().numpy())
+        slope = axes_of(self.ids, self.slopes[-1].cpu().numpy(), self.vocab_size)
+        look = look_at(
+            self.ids, outputs, slope, self.loss, updates=changes, sizes=sizes, moved=moved, gates=self.gates()
+        )
+        self.before, self.last_targets = {}, look.targets
+        return look
+
+    def gates(self) -> dict[str, float]:
+        """Saturation of the first LSTM's gates, where it reads the embedding."""
+        lstm = next((part for part in self.model.modules() if isinstance(part, nn.LSTM)), None)
+        table = self.table
+        if lstm is None or table is None or lstm.input_size != table.embedding_dim:
+            return {}
+        bias = lstm.bias_ih_l0 + lstm.bias_hh_l0 if lstm.bias else torch.zeros(4 * lstm.hidden_size)
+        found = {"kernel": lstm.weight_ih_l0.T, "recurrent": lstm.weight_hh_l0.T, "bias": bias}
+        found["embedding"] = table.weight
+        return saturation(self.ids, {name: part.detach().cpu().numpy() for name, part in found.items()})
+
+    def absent(self) -> dict[str, str]:
+        """Parameters that can get no update, and why."""
+        if self.optimizer is None:
+            return {}
+        given = {id(weight) for group in self.optimizer.param_groups for weight in group["params"]}
+        reasons = {}
+        for name, weight in self.model.named_parameters():
+            if not weight.requires_grad:
+                reasons[name] = "its requires_grad is False"
+            elif id(weight) not in given:
+                reasons[name] = "the optimizer was not given it"
+        return reasons
+
+    @property
+    def table(self) -> nn.Embedding | None:
+        return next((part for part in self.model.modules() if isinstance(part, nn.Embedding)), None)
+
+    @property
+    def table_name(self) -> str | None:
+        table = self.table
+        return next(
+            (n for n, w in self.model.named_parameters() if table is not None and w is table.weight), None
+        )
+
+    @property
+    def vocab_size(self) -> int:
+        return self.table.num_embeddings if self.table is not None else self.logits.shape[-1]
+
+    @property
+    def modal(self) -> bool:
+        parts = self.model.modules()
+        return any(isinstance(part, MODAL) and getattr(part, "p", 1) > 0 for part in parts)
+
+
+def _reads_ids(module: nn.Module, args: tuple[Any, ...]) -> bool:
+    if not args or not isinstance(args[0], Tensor) or args[0].ndim != 2 or args[0].is_floating_point():
+        return False
+    return not isinstance(module, nn.Embedding) and any(isinstance(m, nn.Embedding) for m in module.modules())
+
+
+def _tensors(values: Any) -> Iterator[Tensor]:
+    """Every tensor of a nested answer, in order."""
+    if isinstance(values, Tensor):
+        yield values
+    elif isinstance(values, tuple | list):
+        for part in values:
+            yield from _tensors(part)
