@@ -6,9 +6,10 @@
 """
 
 from minilm.faces.plots.course import course, embeddings, ranks
+from minilm.faces.plots.draw_map import draw_map
 from minilm.faces.plots.heatmap import heatmap
 from minilm.faces.plots.losses import losses
 from minilm.faces.plots.picture import Picture, save
 from minilm.faces.plots.step_bars import bars
 
-__all__ = ["Picture", "bars", "course", "embeddings", "heatmap", "losses", "ranks", "save"]
+__all__ = ["Picture", "bars", "course", "draw_map", "embeddings", "heatmap", "losses", "ranks", "save"]
