@@ -46,5 +46,5 @@ def attach_torch(
 def attach_tensorflow(
     model: Any = None, optimizer: Any = None, **options: Any
 ) -> AbstractContextManager[Watching]:
-    """Watch a TensorFlow or Keras loop for as long as the `with` lasts; see minilm.doctor.tensorflow_attach."""
+    """Watch a TensorFlow or Keras loop while the `with` lasts; see minilm.doctor.tensorflow_attach."""
     return import_module("minilm.doctor.tensorflow_attach").attach(model, optimizer, **options)

@@ -48,7 +48,8 @@ def shuffled_targets(run: Run) -> Finding | None:
     if max(shares) >= 0.5:
         return None
     return Finding(
-        "shuffled_targets", run.steps[0].step, shares[0], "share of targets that are the next id of their row",
+        "shuffled_targets", run.steps[0].step, shares[0],
+        "share of targets that are the next id of their row",
         "inputs and targets were shuffled apart from each other",
         "shuffle rows of ids first, then cut inputs and targets from the same rows",
     )  # fmt: skip
@@ -75,7 +76,8 @@ def padding_counted(run: Run) -> Finding | None:
     for asked in run.probes:
         if asked.padding > MOVED:
             return Finding(
-                "padding_counted", asked.step, asked.padding, "how far padding moves the logits of real tokens",
+                "padding_counted", asked.step, asked.padding,
+                "how far padding moves the logits of real tokens",
                 "padding stands before the tokens, and the model reads it", "pad on the right",
             )  # fmt: skip
     return None
@@ -130,7 +132,7 @@ def dead_tokens(run: Run) -> Finding | None:
 
 
 def _never_wanted(run: Run) -> list[tuple[int, int]]:
-    """The one id, not padding, that is left out of the loss wherever it comes next; [] for a mask by place."""
+    """The one id, no padding, that is left out of the loss wherever it comes next; [] for a mask by place."""
     left_out: Counter[int] = Counter()
     wanted: set[int] = set()
     for _, look in run.looks:

@@ -31,8 +31,10 @@ def clipping_misplaced(run: Run) -> Finding | None:
         late = {name for name, norm in after.items() if norm < seen.used.get(name, 0) * (1 - EQUAL)}
         if late and after.keys() >= seen.used.keys():
             return Finding(
-                "clipping_misplaced", seen.step, total(seen.used), "gradient norm that the update used unclipped",
-                f"clipped to {total(after):.3g} only after the update", "backward, clip, then optimizer.step()",
+                "clipping_misplaced", seen.step, total(seen.used),
+                "gradient norm that the update used unclipped",
+                f"clipped to {total(after):.3g} only after the update",
+                "backward, clip, then optimizer.step()",
             )  # fmt: skip
         clipped = {name: norm for name, norm in seen.used.items() if 0 < norm < seen.raw[name] * (1 - EQUAL)}
         factors = [norm / seen.raw[name] for name, norm in clipped.items()]
@@ -40,7 +42,8 @@ def clipping_misplaced(run: Run) -> Finding | None:
         alike = all(abs(norm - bound) < EQUAL * bound for norm in clipped.values())
         if len(clipped) > 1 and alike and max(factors) > min(factors) * (1 + 10 * EQUAL):
             return Finding(
-                "clipping_misplaced", seen.step, min(factors), f"smallest of {len(clipped)} unequal clip factors",
+                "clipping_misplaced", seen.step, min(factors),
+                f"smallest of {len(clipped)} unequal clip factors",
                 f"each parameter is clipped to {bound:.3g} alone: the direction of the step changes",
                 "clip the global norm of all parameters at once (global_clipnorm in Keras)",
             )  # fmt: skip
@@ -53,7 +56,8 @@ def gradients_not_zeroed(run: Run) -> Finding | None:
     if len(stale) < 2:
         return None
     return Finding(
-        "gradients_not_zeroed", stale[0].step, stale[0].leftover, "norm of old gradients that backward added to",
+        "gradients_not_zeroed", stale[0].step, stale[0].leftover,
+        "norm of old gradients that backward added to",
         "gradients are never set back, so they add up over steps", "optimizer.zero_grad() before backward()",
     )  # fmt: skip
 
@@ -117,7 +121,7 @@ def repeated_id_steps(run: Run) -> Finding | None:
         return None
     return Finding(
         "repeated_id_steps", 1, most / first.rate,
-        f"rates that the row of id {token} moved; it stands {count} times in the batch, √{count} = {count**0.5:.2f}",
+        f"rates that the row of id {token} moved; of {count} in the batch, √{count} = {count**0.5:.2f}",
         "the embedding's gradient comes as slices that are squared one by one, not summed first",
         "tf.convert_to_tensor(gradient) before clipping and updating",
     )  # fmt: skip
@@ -151,7 +155,8 @@ def vanishing_norms(run: Run) -> Finding | None:
         ):
             continue
         return Finding(
-            "vanishing_norms", seen.step, seen.raw[name], f"gradient norm of {name}; the largest is {most:.2g}",
+            "vanishing_norms", seen.step, seen.raw[name],
+            f"gradient norm of {name}; the largest is {most:.2g}",
             "the gradient shrinks on its way: many saturating layers, or weights that are too small",
             "fewer layers, a residual path, ReLU or gates, or larger first weights",
         )  # fmt: skip

@@ -64,7 +64,8 @@ def look_at(ids: Array, outputs: Array, gradient: Array, loss: float, **more: An
         weights = -_at(gradient, targets) * _at(outputs, targets)
     slope = float(np.abs(gradient.sum(-1)).sum() / max(size.sum(), 1e-30))
     return Look(
-        frozen_array(ids), frozen_array(targets), frozen_array(weights * counted), frozen_array(losses * counted),
+        frozen_array(ids), frozen_array(targets), frozen_array(weights * counted),
+        frozen_array(losses * counted),
         kind, twice, sums, slope if kind == "logits" and not explained else 0.0, **more,
     )  # fmt: skip
 
@@ -90,7 +91,7 @@ def _from_one(outputs: Array, axis: int) -> float:
 
 
 def moved_rows(ids: Array, before: Array, after: Array) -> tuple[tuple[int, int, float], ...]:
-    """(id, how often it stands in ids, largest change in its row of the embedding (V, E)) for each id read."""
+    """(id, how often it stands in ids, largest change in its row of the embedding (V, E)) of each id."""
     present, counts = np.unique(ids[(ids >= 0) & (ids < len(before))], return_counts=True)
     most = np.abs(after[present].astype(np.float64) - before[present]).max(-1)
     return tuple((int(i), int(n), float(m)) for i, n, m in zip(present, counts, most, strict=True))

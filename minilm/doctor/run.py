@@ -37,7 +37,7 @@ class Run:
         return ((seen, seen.look) for seen in self.steps if seen.look is not None)
 
     def agreement(self, shift: int) -> float:
-        """Share of the counted targets that are the id `shift` places on; 1 is what a language model learns."""
+        """Share of the counted targets that are the id `shift` places on; 1 is what is to be learnt."""
         equal = counted = 0
         for _, look in self.looks:
             at = range(max(0, -shift), look.ids.shape[1] - max(0, shift))

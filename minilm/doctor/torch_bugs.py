@@ -2,7 +2,6 @@
 
 The name of a class's check stands in BUGS; each class is read beside torch_loop.Loop.
 """
-# ruff: noqa: D102 - a method's mistake is told by its class
 
 from __future__ import annotations
 
