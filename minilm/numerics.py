@@ -3,6 +3,8 @@
 No framework and no sampling stage: only what both need.
 """
 
+import math
+
 import numpy as np
 
 from minilm.records import Array
@@ -60,8 +62,8 @@ def cosine(a: Array, b: Array) -> float:
     -1.0
     """
     a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
-    length = np.sqrt((a @ a) * (b @ b))
-    return float(a @ b / length) if length else 0.0
+    length = math.sqrt(a.dot(a) * b.dot(b))
+    return float(a.dot(b)) / length if length else 0.0
 
 
 def rank(scores: Array, index: int) -> int:
@@ -84,10 +86,12 @@ def adaptive_k(
     >>> adaptive_k(np.array([0.5, 0.3, 0.2, 0.0]), mass=0.8, minimum=1)
     (2, 0.8)
     """
-    p = np.asarray(probabilities, dtype=np.float64)
+    p = np.array(probabilities, dtype=np.float64)
     if p.size > maximum:
-        p = np.partition(p, p.size - maximum)[p.size - maximum :]
-    held = np.cumsum(np.sort(p[p > 0])[::-1])
-    reached = int(np.searchsorted(held, mass - 1e-12)) + 1
-    k = min(max(reached, minimum), maximum, held.size)
+        p.partition(p.size - maximum)
+        p = p[p.size - maximum :]
+    p.sort()
+    held = p[::-1].cumsum()
+    reached = int(held.searchsorted(mass - 1e-12)) + 1
+    k = min(max(reached, minimum), maximum, int(np.count_nonzero(p)))
     return k, float(held[k - 1])

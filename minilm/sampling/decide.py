@@ -68,11 +68,11 @@ def decide(
 def _fall(p: Array, u: float | None) -> tuple[int, tuple[float, float]]:
     """The place in p (S,) on whose interval of the cumulative distribution u falls."""
     if u is None:
-        place = int(np.argmax(p))
-    ends = np.cumsum(p)
+        place = int(p.argmax())
+    ends = p.cumsum()
     ends /= ends[-1]
     if u is not None:
-        place = int(np.searchsorted(ends, u, side="right"))
+        place = int(ends.searchsorted(u, side="right"))
     return place, (float(ends[place - 1]) if place else 0.0, float(ends[place]))
 
 
@@ -81,7 +81,7 @@ def _forced(scores: Scores, p: Array, token_id: int) -> tuple[int, tuple[float, 
     found = places(scores, [token_id])
     if not found.size:
         return -1, None
-    ends = np.cumsum(p)
+    ends = p.cumsum()
     place = int(found[0])
     return place, (float(ends[place] - p[place]) / float(ends[-1]), float(ends[place] / ends[-1]))
 
@@ -89,9 +89,10 @@ def _forced(scores: Scores, p: Array, token_id: int) -> tuple[int, tuple[float, 
 def _best(logits: Array, n: int) -> Array:
     """The ids of the n largest logits, best first, the lower id first among equals."""
     if logits.size <= 2 * n:
-        return np.argsort(-logits, kind="stable")[:n]
-    some = np.flatnonzero(logits >= np.partition(logits, logits.size - n)[logits.size - n])
-    return some[np.argsort(-logits[some], kind="stable")][:n]
+        return (-logits).argsort(kind="stable")[:n]
+    cut = np.partition(logits, logits.size - n)[logits.size - n]
+    some = (logits >= cut).nonzero()[0]
+    return some[(-logits[some]).argsort(kind="stable")][:n]
 
 
 def _shown(logits: Array, best: Array, wanted: Sequence[int]) -> tuple[list[int], list[int]]:
