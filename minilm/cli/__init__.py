@@ -20,6 +20,7 @@ COMMANDS = {  # name -> (module, one line); the first five are the first hour's
     "train": ("minilm.cli.train", "Train a tokenizer and an LSTM on a text or on stories."),
     "compare": ("minilm.cli.compare", "Hold two frameworks side by side on equal weights."),
     "lesson": ("minilm.cli.lesson", "The course: list, start and check its lessons."),
+    "debug": ("minilm.cli.debug", "Step through a generation by hand: forward, back, otherwise."),
     "tokenizer": ("minilm.cli.tokenizer", "Train, encode, and explain merge by merge."),
     "score": ("minilm.cli.score", "Surprisal, rank and candidates of a given text; perplexity."),
     "check-setup": ("minilm.cli.check_setup", "What this machine can run, and how to mend the rest."),

@@ -101,6 +101,10 @@ class Branch:
             cursor, left = self._read_again(index)
         return replace(self, cursor=self._set(cursor), left=left, forced=forced)
 
+    def first(self) -> Cursor:
+        """The cursor after the prompt, read again."""
+        return self._set(next(self._from_prompt(0)))
+
     def steps(self) -> Iterator[Step]:
         """Every step from the prompt on; those past the window are made again, equal bit for bit."""
         kept = self.index - len(self.left)

@@ -14,6 +14,8 @@ from minilm.generation.branch import Branch, Turn
 from minilm.generation.breakpoints import breakpoint_of, holds
 from minilm.generation.cursor import Cursor
 from minilm.generation.insertion import Merged, with_prompt, with_text
+from minilm.generation.retaken import retaken
+from minilm.generation.trace_reading import Trace
 from minilm.records import Step
 
 __all__ = ["Session", "open_session"]
@@ -76,6 +78,12 @@ class Session:
         branch = replace(self.here, number=number, parent=parent)
         if fresh:
             branch = branch.with_dice(1 + max(turn.dice for one in self.branches for turn in one.turns))
+        return replace(self, branches=(*self.branches, branch), current=number)
+
+    def opened(self, trace: Trace) -> Session:
+        """A recorded run as a new branch, which becomes the current one; it goes on with the same tokens."""
+        number, here = len(self.branches), self.here
+        branch = retaken(trace, here.cursor, number, here.window)
         return replace(self, branches=(*self.branches, branch), current=number)
 
     def switched(self, number: int) -> Session:

@@ -1,0 +1,17 @@
+"""minilm debug: step through a run by hand; each kind of run is a sub-command in a file of its own."""
+
+from __future__ import annotations
+
+import click
+
+from minilm.cli import debug_generate
+
+__all__ = ["command"]
+
+
+@click.group(epilog="Example: minilm debug generate --prompt 'Once upon a time'")
+def command() -> None:
+    """Step forward and back through a run, look at everything, and change it on the way."""
+
+
+command.add_command(debug_generate.command, "generate")

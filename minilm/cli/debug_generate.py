@@ -1,0 +1,39 @@
+"""minilm debug generate: step through a generation, forward and back, from the terminal or a script."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from minilm.cli.debug_desk import Desk, prompt_line
+from minilm.cli.debug_looks import LOOKS
+from minilm.cli.debug_loop import converse, say, scripted, typed
+from minilm.cli.debug_moves import MOVES
+from minilm.cli.opening import open_model
+from minilm.cli.run_options import first_cursor, run_options
+from minilm.generation import open_session
+
+__all__ = ["command"]
+
+
+@click.command(epilog="Example: minilm debug generate --prompt 'Once upon a time' --break 'rank > 3'")
+@run_options(100, "The most new tokens.")
+@click.option("--script", metavar="FILE", help="Read the commands from a file, one a line, echoed.")
+@click.option("--show", type=click.Choice(["brief", "full"]), default="brief", show_default=True)
+@click.option(
+    "--window", default=1000, show_default=True, help="Places kept; a rewind past them reads the text again."
+)
+def command(source: str | None, backend: str | None, device: str, dtype: str, **options: Any) -> None:
+    """Step through a generation: next, continue, back, force, branch, watch, break, print.
+
+    Commands are read from the terminal, from --script, or from a pipe; help lists them.
+    """
+    read = scripted(options["script"]) if options["script"] else typed
+    session = open_session(
+        first_cursor(open_model(source, backend, device, dtype), options), options["window"]
+    )
+    for condition in options["breaks"]:
+        session = session.with_breakpoint(condition)
+    say("help lists the commands, quit ends")
+    converse((*MOVES, *LOOKS), Desk(session, options["show"]), prompt_line, read)

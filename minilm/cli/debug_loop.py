@@ -1,0 +1,114 @@
+"""Reads commands, one a line, from a terminal or a script, and obeys them; help is made from their table.
+
+What the commands work on is a value: each gives another one. It knows neither models nor sessions.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from minilm.errors import MinilmError
+from minilm.faces import console
+from minilm.faces.layout import WIDTH, align, clip
+from minilm.faces.visible import visible
+
+__all__ = ["Action", "Reader", "converse", "say", "scripted", "typed"]
+
+Reader = Callable[[str], str]
+"""Shows a prompt and gives the next line; raises EOFError at the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """A command: its names, the usage of its argument, what it does, and the function that does it."""
+
+    names: tuple[str, ...]
+    usage: str
+    does: str
+    run: Callable[[Any, str], Any]
+
+
+def converse(actions: Sequence[Action], state: Any, prompt: Callable[[Any], str], read: Reader) -> Any:
+    """Obey line after line until quit or the end; returns the last state.
+
+    A command that is refused is one line, and the state stays as it was.
+    """
+    by_name = {name: action for action in actions for name in action.names}
+    while True:
+        try:
+            name, _, argument = read(prompt(state)).strip().partition(" ")
+        except EOFError:
+            return state
+        except KeyboardInterrupt:
+            say("(quit ends)")
+            continue
+        if name in ("quit", "q", "exit"):
+            return state
+        if name in ("help", "h", "?"):
+            _help(actions, argument.strip())
+        elif name and not name.startswith("#"):
+            state = _obeyed(by_name, name, argument.strip(), state)
+
+
+def _obeyed(by_name: dict[str, Action], name: str, argument: str, state: Any) -> Any:
+    if name not in by_name:
+        say(f"No command is called {name}; help lists them")
+        return state
+    try:
+        return by_name[name].run(state, argument)
+    except KeyboardInterrupt:
+        say("interrupted; nothing has changed")
+    except ValueError as error:  # MinilmError and the tokenizer's own; anything else is a fault of ours
+        if type(error).__name__ not in ("MinilmError", "TokenizerError"):
+            raise
+        say(f"refused: {error}")
+    return state
+
+
+def _help(actions: Sequence[Action], name: str) -> None:
+    shown = [action for action in actions if not name or name in action.names]
+    if not shown:
+        say(f"No command is called {name}; help lists them")
+        return
+    rows = [["  " + ", ".join(a.names), a.usage, a.does] for a in shown]
+    if not name:
+        rows += [["  help, h, ?", "[COMMAND]", "this table"], ["  quit, q, exit", "", "end"]]
+    say("\n".join(clip(row, WIDTH) for row in align(rows, "lll", gap=2)))
+
+
+def say(text: str, end: str = "\n") -> None:
+    """Show a text on standard output; nothing of it reaches the terminal raw."""
+    console.write(visible(text, keep="\n\t"), sys.stdout, end=end)
+    sys.stdout.flush()
+
+
+def typed(prompt: str) -> str:
+    """The next line from a person, with a history where the terminal has one; else from a pipe, echoed."""
+    if not sys.stdin.isatty():
+        return _echoed(prompt, sys.stdin.readline())
+    import contextlib
+
+    with contextlib.suppress(ImportError):
+        import readline  # noqa: F401  (importing it gives input() a history; Windows has none)
+    return input(prompt)
+
+
+def scripted(path: str | Path) -> Reader:
+    """The lines of a file, each shown after its prompt. Raises MinilmError where it cannot be read."""
+    try:
+        lines: Iterator[str] = iter(Path(path).read_text(encoding="utf-8").splitlines(keepends=True))
+    except (OSError, UnicodeDecodeError) as error:
+        raise MinilmError(f"The script {path} cannot be read as UTF-8 text: {error}") from error
+    return lambda prompt: _echoed(prompt, next(lines, ""))
+
+
+def _echoed(prompt: str, line: str) -> str:
+    if not line:
+        say("")
+        raise EOFError
+    say(f"{prompt}{line.rstrip()}")
+    return line

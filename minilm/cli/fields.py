@@ -1,0 +1,85 @@
+"""A value inside a record by its path, `decision.candidates[0].text`, and how any value is shown.
+
+Fields of records, keys and places alone: nothing is called, nothing evaluated.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+import numpy as np
+
+from minilm.errors import MinilmError
+from minilm.faces import text
+from minilm.faces.layout import WIDTH, clip
+from minilm.faces.visible import quoted
+from minilm.records import Candidate, Decision, Step, TrainStep
+
+__all__ = ["field_at", "shown"]
+
+_PART = re.compile(r"\.?([A-Za-z]\w*|-?\d+)|\[(-?\d+)\]")
+
+
+def field_at(roots: Mapping[str, Any], path: str) -> Any:
+    """The value at a path that begins with one of the roots. Raises MinilmError with what there is.
+
+    >>> from minilm.records import Removal
+    >>> field_at({"removed_by": Removal("TopK(2)", "rank 3 > 2")}, "removed_by.why")
+    'rank 3 > 2'
+    """
+    value: Any = roots
+    place, so_far = 0, ""
+    while place < len(path):
+        match = _PART.match(path, place)
+        if match is None:
+            raise MinilmError(f"A path is written like decision.candidates[0].text, got {path!r}")
+        name, place = match[1] or match[2], match.end()
+        value = _part(value, name, so_far)
+        so_far = path[:place]
+    return value
+
+
+def _part(value: Any, name: str, path: str) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        value = {field.name: getattr(value, field.name) for field in fields(value)}
+    if isinstance(value, Mapping):
+        by_text = {str(key): item for key, item in value.items()}
+        if name in by_text:
+            return by_text[name]
+        raise MinilmError(f"{path or 'There'} has no {name!r}; it has {', '.join(by_text) or 'nothing'}")
+    if isinstance(value, np.ndarray | tuple | list):
+        return _item(value, name, path)
+    raise MinilmError(f"{path} is {type(value).__name__}, which has no parts; leave {name!r} out")
+
+
+def _item(value: Sequence[Any] | np.ndarray, name: str, path: str) -> Any:
+    size = len(value) if np.ndim(value) or not isinstance(value, np.ndarray) else 0
+    if not re.fullmatch(r"-?\d{1,9}", name) or not -size <= int(name) < size:
+        raise MinilmError(f"{path} has the places 0 to {size - 1}, got {name}")
+    return value[int(name)]
+
+
+def shown(value: Any, show: str = "brief") -> str:
+    """Any value as text: records by their face, arrays with their shape, the rest a line a part."""
+    if isinstance(value, Step | Decision | Candidate | TrainStep):
+        return text.render(value, show)
+    if isinstance(value, str):
+        return quoted(value)
+    if isinstance(value, np.ndarray):
+        return f"{value.shape} {value.dtype}\n{np.array2string(value, threshold=200, max_line_width=WIDTH)}"
+    if is_dataclass(value) and not isinstance(value, type):
+        value = {field.name: getattr(value, field.name) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return "\n".join(clip(f"{key} = {_short(item)}", WIDTH) for key, item in value.items())
+    if isinstance(value, tuple | list) and any(is_dataclass(item) for item in value):
+        return "\n".join(clip(f"[{n}] {_short(item)}", WIDTH) for n, item in enumerate(value))
+    return repr(value.item() if isinstance(value, np.generic) else value)
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        return f"array {value.shape} {value.dtype}"
+    return quoted(value) if isinstance(value, str) else " ".join(repr(value).split())

@@ -1,0 +1,210 @@
+"""`minilm debug generate` from a script: every command, its echo, its refusals in one line."""
+
+import json
+import re
+
+import pytest
+from click.testing import CliRunner
+
+import tokenizer
+from minilm import backends
+from minilm.backends.folder import write_model
+from minilm.cli import command as minilm
+from minilm.cli.debug_looks import LOOKS
+from minilm.cli.debug_moves import MOVES
+from minilm.cli.fields import field_at, shown
+from minilm.errors import MinilmError
+from minilm.generation import read_trace
+from minilm.records import ModelConfig
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A small untrained model with a tokenizer of its own."""
+    place = tmp_path_factory.mktemp("models") / "small"
+    codec = tokenizer.train(lines=["once upon a time there was a little fox"] * 9, vocab_size=290)
+    model = backends.create("numpy", ModelConfig(codec.vocab_size, 8, 12, seed=4))
+    write_model(place, model.config, model.weights(), codec.model_bytes)
+    return place
+
+
+@pytest.fixture
+def debug(folder, tmp_path, monkeypatch):
+    """Runs lines as a script and gives what each of them showed."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*lines, options=()):
+        (tmp_path / "script").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        words = ["debug", "generate", "--model", str(folder), "--script", "script", *options]
+        done = CliRunner().invoke(minilm, words)
+        assert done.exit_code == 0, f"{done.output}{done.exception!r}"
+        shown = re.split(r"(?m)^\(\d+:\d+.*\n", done.output)[1:]
+        assert len(shown) == len(lines)
+        return [part.rstrip("\n") for part in shown]
+
+    return run
+
+
+def test_the_script_is_echoed_after_a_prompt_that_says_where_one_is(folder, tmp_path, monkeypatch):
+    done = CliRunner().invoke(minilm, ["debug", "generate", "--model", str(folder)], input="n 2\nbranch\nn\n")
+    lines = [line for line in done.output.splitlines() if line.startswith("(")]
+    assert lines[0] == '(0:0 "Once upon a time") n 2'
+    assert lines[1].startswith("(0:2 ")
+    assert lines[1].endswith('") branch')
+    assert lines[2].startswith("(1:2 ")
+
+
+def test_back_and_on_again_shows_the_same_steps(debug):
+    once, _, again = debug("continue 6", "b 6", "c 6")
+    assert once == again
+
+
+def test_every_row_of_the_table_is_in_the_help_and_every_name_is_one_commands(debug):
+    (table,) = debug("help")
+    names = [name for action in (*MOVES, *LOOKS) for name in action.names]
+    assert len(names) == len(set(names))
+    assert all(name in table for name in (*names, "help", "quit"))
+    assert debug("help back")[0].split()[:3] == ["back,", "b", "[N]"]
+
+
+def test_what_is_refused_is_one_line_and_the_session_goes_on(debug):
+    commands = [
+        "back 1",
+        "n x",
+        "force 999999",
+        'force "a',
+        "switch 3",
+        "stages TopK(0)",
+        "break entropie > 1",
+    ]
+    commands += ["delete 1", "print", "print nothing", "show all", "open none", "nonsense", "branch loaded"]
+    shown = debug(*commands, "n")
+    assert all(part.count("\n") == 0 for part in shown[:-1]), shown
+    assert all(part.startswith(("refused: ", "No command")) for part in shown[:-1])
+    assert shown[-1].startswith("step 1 ")
+
+
+def test_a_path_prints_any_field(debug):
+    shown = debug(
+        "n",
+        "print decision.chosen.p_final",
+        "print decision.candidates[0].rank",
+        "print embedding.vector",
+        "print cursor.ids[-1]",
+        "print decision.stages.0.stage",
+        "print decision.raw",
+        "print reading.logits[0][3]",
+    )
+    assert 0 < float(shown[1]) < 1
+    assert shown[2] == "1"
+    assert shown[3].startswith("(8,) float32\n[")
+    assert shown[4].isdecimal()
+    assert shown[5] == '"Temperature(0.8)"'
+    assert [line.split(" = ")[0] for line in shown[6].splitlines()] == ["entropy", "k_used", "mass_used"]
+    float(shown[7])
+
+
+@pytest.mark.parametrize(
+    "path", ["cursor.model._arrays", "cursor.__class__", "cursor.peek", "a b", "x[", "ids[9]"]
+)
+def test_a_path_reaches_fields_alone(path):
+    class Thing:
+        secret = 1
+
+    with pytest.raises(MinilmError):
+        field_at({"cursor": Thing(), "ids": (1, 2), "x": {}}, path)
+
+
+def test_any_value_is_shown_without_its_control_characters():
+    assert shown("a\x1b[31m") == '"a\\x1b[31m"'
+
+
+def test_a_forced_text_says_its_ids_and_what_it_changed(debug):
+    one, _ = debug('force " there"', "print cursor.text")
+    assert one.startswith("put in: ")
+    two, _ = debug('prompt "once upon a ti"', 'force "me"')[1], None
+    assert "would have cut the text before it otherwise" in two
+    assert "in the prompt" in two
+    assert debug("force 7", "print decision.forced")[1] == "True"
+
+
+def test_branches_are_listed_and_switched(debug):
+    shown = debug("n 2", "branch", "n", "branch same", "switch", "switch 0", "n", "print branch")
+    listed = shown[4].splitlines()
+    assert [line[:3] for line in listed] == ["  0", "  1", "* 2"]
+    assert "from branch 1 at token 3" in listed[2]
+    assert shown[7] == "0"
+
+
+def test_a_breakpoint_pauses_and_says_why(debug):
+    listed, ran, _, gone = debug("break index == 3", "c", "delete 1", "break")
+    assert listed == "1  index == 3"
+    assert ran.endswith("breakpoint: index == 3")
+    assert gone == ""
+    assert debug("c", options=["--break", "index == 2"])[0].endswith("breakpoint: index == 2")
+
+
+def test_a_watched_word_is_shown_outside_the_best_ones(debug):
+    said, step, _, gone = debug("watch fox", "n", "unwatch", "watch")
+    assert said.startswith("watched: ")
+    assert ", watched" in step
+    assert gone == "watched: nothing"
+
+
+def test_a_saved_branch_opens_again_and_goes_on_with_the_same_tokens(debug, tmp_path):
+    shown = debug(
+        "n 2", "stages TopK(9)", "n 2", "branch", "n 2", "force 9", "trace run.jsonl", "c 4",
+        "open run.jsonl", "c 4", "b 6", "c 1",
+    )  # fmt: skip
+    trace = read_trace(tmp_path / "run.jsonl")
+    assert trace.end is not None
+    assert [len(step.decision.stages) for step in trace.steps] == [2, 2, 1, 1, 1, 1, 1]
+    assert [step.branch for step in trace.steps] == [0, 0, 0, 0, 1, 1, 1]
+    assert [step.decision.forced for step in trace.steps] == [False] * 6 + [True]
+    assert shown[8].endswith("7 steps, 1 of them forced")
+    assert shown[9] == shown[7]
+    assert shown[11].splitlines()[1].startswith("step 6 branch 1 ")
+
+
+def test_show_full_has_the_ledger(debug):
+    assert "survivors" not in debug("n")[0]
+    assert "survivors" in debug("show full", "n")[1]
+
+
+def test_the_end_of_a_text_is_in_the_prompt_and_refuses_what_follows(folder):
+    words = ["debug", "generate", "--model", str(folder), "--max-tokens", "2"]
+    done = CliRunner().invoke(minilm, words, input="c\nn\nb\nn\nquit\nn\n")
+    prompts = [line for line in done.output.splitlines() if line.startswith("(")]
+    assert [line[:12] for line in prompts[1:3]] == ["(0:2 length "] * 2
+    assert len(prompts) == 5
+    assert done.output.count("refused: The text has ended (length)") == 1
+
+
+def test_presets_and_dialects_order_the_stages(debug, folder):
+    assert debug("stages", options=["--preset", "creative"])[0] == "stages: Temperature(1.1) TopP(0.95)"
+    given = ["--temperature", "0.5", "--top-p", "0.9", "--dialect", "llama.cpp"]
+    assert debug("stages", options=given)[0] == "stages: TopP(0.9) Temperature(0.5)"
+    for wrong in (["--preset", "greedy", "--greedy"], ["--preset", "greedy", "--stages", "TopK(3)"]):
+        done = CliRunner().invoke(minilm, ["generate", "--model", str(folder), *wrong])
+        assert "got both" in str(done.exception)
+
+
+def test_generate_stops_where_a_breakpoint_holds_and_says_why(folder):
+    words = ["generate", "--model", str(folder), "--max-tokens", "9", "--json", "--break", "index == 3"]
+    done = CliRunner().invoke(minilm, words)
+    assert done.exit_code == 0
+    assert done.stderr == "stopped after token 3: index == 3\n"
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(lines) == 5
+    assert (lines[-1]["end"]["steps"], lines[-1]["end"]["finish"]) == (3, None)
+
+
+def test_an_instruct_model_without_its_template_is_told_so(folder, monkeypatch):
+    words = ["generate", "--model", str(folder), "--max-tokens", "1", "--show", "text"]
+    assert "instruct" not in CliRunner().invoke(minilm, words).stderr
+    monkeypatch.setattr(tokenizer.Tokenizer, "chat", lambda self, messages: self.encode("a", special=True))
+    for command in (words, ["debug", "generate", "--model", str(folder)]):
+        said = CliRunner().invoke(minilm, command).stderr
+        assert "instruct model run without its chat template" in said
+        assert said.count("\n") == 1
+    assert "instruct" not in CliRunner().invoke(minilm, [*words, "--chat"]).stderr
