@@ -5,6 +5,8 @@ import codecs
 import pytest
 
 from minilm import backends
+from minilm.generation import TraceWriter, start
+from minilm.generation.logits_file import logits_path
 from minilm.records import ModelConfig
 
 
@@ -64,3 +66,22 @@ def codec():
 @pytest.fixture(scope="session")
 def model():
     return backends.create("numpy", ModelConfig(260, 16, 24, seed=3))
+
+
+@pytest.fixture
+def record(model, codec, tmp_path):
+    """A function that records a run with its logits and gives the path of its trace."""
+
+    def run(name="run.jsonl", stages="Temperature(0.9) TopK(30) TopP(0.95)", seed=0, prompt="hé", **settings):
+        path = tmp_path / name
+        cursor = start(model, codec, prompt, stages, seed, **{"max_tokens": 8, **settings})
+        with (
+            path.open("w", encoding="utf-8") as file,
+            logits_path(path).open("wb") as rows,
+            TraceWriter(file, cursor, rows) as trace,
+        ):
+            for place in cursor.cursors():
+                trace.step(place.peek(), place.reading.logits[-1])
+        return path
+
+    return run

@@ -1,0 +1,146 @@
+"""How near a decision was: found by bisection, held against trying everything by hand."""
+
+import numpy as np
+import pytest
+
+from minilm.errors import MinilmError
+from minilm.numerics import softmax
+from minilm.sampling import Context, decide, parse
+from minilm.sampling.cuts import nearest, smallest, truncations
+from minilm.sampling.knobs import choose, setting, turned
+from minilm.sampling.margin import is_fragile, margins
+
+HERE = Context(np.array([1, 2, 2]), 1, (0,), None)
+PIPELINES = [
+    "",
+    "Greedy()",
+    "Temperature(0.7) TopK(5)",
+    "RepetitionPenalty(1.3) Temperature(1.4) TopP(0.8)",
+    "TopP(0.9) MinP(0.1) Temperature(0.9)",
+    "Typical(0.6) Frequency(0.5)",
+    "Eta(0.1) TopH(0.7)",
+]
+
+
+def cases(number, size=12):
+    dice = np.random.default_rng(7)
+    for case in range(number):
+        stages = parse(PIPELINES[case % len(PIPELINES)])
+        yield dice.normal(size=size).astype(np.float32) * 2, stages, float(dice.random())
+
+
+def test_choose_takes_what_decide_takes():
+    for logits, stages, u in cases(400):
+        for draw in (u, None):
+            decision = decide(logits, HERE, stages, draw, lambda i: (str(i), b""))
+            assert choose(logits, HERE, stages, draw) == decision.chosen.id
+
+
+def test_the_smallest_change_of_a_logit_is_as_small_as_trying_every_token_finds():
+    """Oracle: all 12 tokens, both signs, on a fine grid of 4,000 changes."""
+    for logits, stages, u in cases(21):
+        chosen = choose(logits, HERE, stages, u)
+        found = margins(logits, HERE, stages, u).logit
+        for by in np.geomspace(1e-3, 20, 4000) if found is None else [abs(found.by) * 0.98]:
+            for token in range(len(logits)):
+                for sign in (-1, 1):
+                    changed = logits.copy()
+                    changed[token] += np.float32(sign * by)
+                    assert choose(changed, HERE, stages, u) == chosen, (stages, token, sign * by, found)
+            if found is None:
+                break
+
+
+def test_the_change_found_chooses_the_token_that_it_names_and_a_little_less_does_not():
+    for logits, stages, u in cases(70):
+        chosen = choose(logits, HERE, stages, u)
+        found = margins(logits, HERE, stages, u)
+        if found.logit is not None:
+            for share, expected in ((1.0, found.logit.chosen), (0.99, chosen)):
+                changed = logits.copy()
+                changed[found.logit.token] += np.float32(found.logit.by * share)
+                assert choose(changed, HERE, stages, u) == expected
+        if found.temperature is not None:
+            here = setting(stages, "Temperature") or 1.0
+            for share, expected in ((1.0, found.temperature.chosen), (0.99, chosen)):
+                knob = turned(stages, "Temperature", here + found.temperature.by * share)
+                assert choose(logits, HERE, knob, u) == expected
+
+
+def test_two_tokens_worked_by_hand():
+    """p = [0.6, 0.4] and u = 0.5: token 1 is taken once p0 < 0.5, so ln 1.5 has to go."""
+    found = margins(np.log([0.6, 0.4]), HERE, (), 0.5)
+    assert abs(found.logit.by) == pytest.approx(np.log(1.5), abs=1e-5)
+    assert found.logit.chosen == 1
+    assert found.temperature is None  # a hotter one only nears 0.5, and u = 0.5 is not below it
+
+
+def test_none_within_20_is_an_answer():
+    found = margins(np.array([50.0, 0.0, 0.0]), HERE, parse("Greedy()"), None)
+    assert (found.logit, found.temperature, found.fragile) == (None, None, False)
+
+
+def test_a_cut_worked_by_hand():
+    """TopK(2) of scores 3, 2, 1.5: the third gets in half a nat higher; equal is enough."""
+    (run,) = truncations(np.array([3.0, 2.0, 1.5]), HERE, parse("TopK(2)"))
+    cut = nearest(run, HERE)
+    assert (cut.stage, abs(cut.by)) == ("TopK(2)", pytest.approx(0.5, abs=1e-5))
+
+
+def test_a_cut_that_no_score_moves_is_left_out():
+    assert margins(np.array([3.0, 2.0, 1.5]), HERE, parse("Suppress([1])"), 0.5).cuts == ()
+
+
+def test_steps_that_a_wobble_flips_are_fragile_and_no_random_wobble_flips_the_others():
+    dice = np.random.default_rng(3)
+    fragile = 0
+    for number, (logits, stages, u) in enumerate(cases(210)):
+        if number % 3 == 0 and not any("Greedy" in repr(s) for s in stages):
+            decision = decide(logits, HERE, stages, u, lambda i: (str(i), b""))
+            u = min(decision.interval[1] - 1e-9, 0.999999)  # just inside the end of the interval
+        chosen = choose(logits, HERE, stages, u)
+        found = is_fragile(logits, HERE, stages, u)
+        fragile += found
+        if not found:
+            for _ in range(30):
+                wobble = dice.choice([-1e-5, 1e-5], logits.size).astype(np.float32)
+                assert choose(logits + wobble, HERE, stages, u) == chosen
+    assert 30 < fragile < 120
+
+
+def test_a_tie_at_a_cut_is_fragile_where_it_decides():
+    assert is_fragile(np.array([2.0, 2.0 - 5e-6, 0.0]), HERE, parse("Greedy()"), None)
+    assert is_fragile(np.array([2.0, 1.0, 1.0 - 5e-6]), HERE, parse("TopK(2)"), 0.9)
+    assert not is_fragile(np.array([2.0, 1.0, 1.0 - 5e-6]), HERE, parse("TopK(2)"), 0.1)
+
+
+def test_the_bisection_finds_the_first_flip():
+    assert smallest(lambda x: x >= 0.3, 20) == pytest.approx(0.3, rel=1e-8)
+    assert smallest(lambda x: x >= 19.9, 20) == pytest.approx(19.9)
+    assert smallest(lambda x: x > 20, 20) is None
+
+
+def test_a_knob_is_turned_where_it_is_and_put_where_transformers_has_it_else():
+    for text, name, value, expected in [
+        ("Temperature(0.8) TopK(40)", "Temperature", 0.5, "Temperature(0.5) TopK(40)"),
+        ("TopK(40) TopP(0.9)", "Temperature", 2.0, "Temperature(2.0) TopK(40) TopP(0.9)"),
+        ("TopK(40) MinP(0.1)", "TopP", 0.9, "TopK(40) TopP(0.9) MinP(0.1)"),
+        ("TopP(0.9)", "TopK", 7.0, "TopK(7) TopP(0.9)"),
+        ("TopP(0.9)", "Presence", 0.5, "TopP(0.9) Presence(0.5)"),
+        ("RepetitionPenalty(1.1, 64)", "RepetitionPenalty", 1.5, "RepetitionPenalty(1.5, 64)"),
+        ("Temperature(0.8) TopK(9)", "Temperature", 0.0, "TopK(9) Greedy()"),
+    ]:
+        assert turned(parse(text), name, value) == parse(expected)
+
+
+@pytest.mark.parametrize("name", ["Greedy", "Nothing", "Bias", ""])
+def test_a_stage_without_a_number_is_no_knob(name):
+    with pytest.raises(MinilmError, match=r"A stage with a number is one of .*Temperature"):
+        turned(parse("TopK(3)"), name, 1.0)
+
+
+def test_softmax_of_numerics_is_what_the_draw_falls_on():
+    logits = np.array([0.0, 1.0, 2.0])
+    ends = np.cumsum(softmax(logits))
+    for u in (0.0, ends[0] - 1e-9, ends[0] + 1e-9, ends[1] + 1e-9, 1 - 1e-12):
+        assert choose(logits, HERE, (), u) == int(np.searchsorted(ends, u, side="right"))
