@@ -67,12 +67,9 @@ def decide(
 
 def _fall(p: Array, u: float | None) -> tuple[int, tuple[float, float]]:
     """The place in p (S,) on whose interval of the cumulative distribution u falls."""
-    if u is None:
-        place = int(p.argmax())
     ends = p.cumsum()
     ends /= ends[-1]
-    if u is not None:
-        place = int(ends.searchsorted(u, side="right"))
+    place = int(p.argmax()) if u is None else int(ends.searchsorted(u, side="right"))
     return place, (float(ends[place - 1]) if place else 0.0, float(ends[place]))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
@@ -57,7 +58,7 @@ class SequenceTable:
         return result if np.isfinite(bias).all() else result.keep(result.values > -np.inf)
 
 
-def check_bias(stage: str, words: Mapping[object, float]) -> None:
+def check_bias(stage: str, words: Mapping[Any, float]) -> None:
     """Raise MinilmError unless every word maps to a finite number or -inf."""
     for word, bias in words.items():
         number = isinstance(bias, int | float) and bias == bias and bias != np.inf
