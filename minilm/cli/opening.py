@@ -60,6 +60,7 @@ def open_model(
 
     folder = import_module("minilm.builtin").folder() if source is None else Path(source)
     model = backends.load(folder, backend, dtype=dtype, device=device)
+    model.name = f"{folder.name}, an LSTM in {model.name}"
     codec = tokenizer.load(folder / "tokenizer.model")
     return Opened(model, codec, (codec.special_ids["eos"],))
 
