@@ -19,10 +19,12 @@ COMMANDS = {  # name -> (module, one line); the first five are the first hour's
     "generate": ("minilm.cli.generate", "Stream text and see how every token was chosen."),
     "train": ("minilm.cli.train", "Train a tokenizer and an LSTM on a text or on stories."),
     "compare": ("minilm.cli.compare", "Hold two frameworks side by side on equal weights."),
+    "twin": ("minilm.cli.twin", "Two models in lockstep with the same dice; where they part."),
     "lesson": ("minilm.cli.lesson", "The course: list, start and check its lessons."),
     "debug": ("minilm.cli.debug", "Step through a generation by hand: forward, back, otherwise."),
     "tokenizer": ("minilm.cli.tokenizer", "Train, encode, and explain merge by merge."),
     "score": ("minilm.cli.score", "Surprisal, rank and candidates of a given text; perplexity."),
+    "trace": ("minilm.cli.trace", "A recorded run: show, check, diff, replay, sweep, draw."),
     "check-setup": ("minilm.cli.check_setup", "What this machine can run, and how to mend the rest."),
     "bench": ("minilm.cli.bench", "Speed of every backend, as ratios to the plain framework."),
 }
