@@ -16,6 +16,7 @@ from typing import Any
 from minilm.doctor.examine import CHECKS, examine
 from minilm.doctor.observation import Finding, Look, Observation, Probes, Record, load, save
 from minilm.doctor.probing import probe
+from minilm.doctor.trainable_attach import attach
 from minilm.doctor.watching import Enough, Watching
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "Probes",
     "Record",
     "Watching",
+    "attach",
     "attach_tensorflow",
     "attach_torch",
     "examine",

@@ -188,7 +188,7 @@ class _Watch:
     def gates(self, ids: Array) -> dict[str, float]:
         """Saturation of the first LSTM's gates, where it reads the embedding."""
         lstm = next((part for part in self.parts if isinstance(part, keras.layers.LSTM)), None)
-        if lstm is None or self.table is None or not lstm.use_bias:
+        if lstm is None or not lstm.built or self.table is None or not lstm.use_bias:
             return {}
         held = {"kernel": lstm.cell.kernel, "recurrent": lstm.cell.recurrent_kernel, "bias": lstm.cell.bias}
         found = {name: np.asarray(one) for name, one in held.items()}

@@ -33,18 +33,9 @@ class ShuffledTargets(Loop):
 class FutureVisible(Loop):
     """The LSTM reads in both directions."""
 
-    class Net(Net):
-        """A net that sees what comes."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.both = keras.layers.Bidirectional(keras.layers.LSTM(12, return_sequences=True))
-
-        def call(self, ids: Any, state: Any = None, training: bool = False) -> tuple[Any, Any]:
-            return self.head(self.both(self.embedding(ids))), state
-
     def model(self) -> Any:
-        return self.Net()
+        lstm = keras.layers.LSTM(12, return_sequences=True, return_state=True)
+        return Net(lstm=keras.layers.Bidirectional(lstm))
 
 
 class PaddingCounted(Loop):
@@ -66,9 +57,7 @@ class StateKept(Loop):
     """stateful=True, over batches of other texts."""
 
     def model(self) -> Any:
-        net = Net()
-        net.lstm = keras.layers.LSTM(24, return_sequences=True, return_state=True, stateful=True)
-        return net
+        return Net(lstm=keras.layers.LSTM(24, return_sequences=True, return_state=True, stateful=True))
 
 
 class LossSummed(Loop):
@@ -112,9 +101,8 @@ class ExplodingNorms(Loop):
     """A recurrent layer without gates, whose weights let the gradient grow."""
 
     def model(self) -> Any:
-        net = Net()
-        net.lstm = keras.layers.SimpleRNN(24, activation="relu", return_sequences=True, return_state=True)
-        return net
+        recurrent = keras.layers.SimpleRNN(24, activation="relu", return_sequences=True, return_state=True)
+        return Net(lstm=recurrent)
 
     def prepare(self) -> None:
         self.net.lstm.cell.recurrent_kernel.assign(4 * np.eye(24))
@@ -125,10 +113,8 @@ class VanishingNorms(Loop):
     """Twelve sigmoid layers between the LSTM and the head."""
 
     def model(self) -> Any:
-        net = Net()
         layers = [keras.layers.Dense(24, activation="sigmoid") for _ in range(12)]
-        net.head = keras.Sequential([*layers, keras.layers.Dense(VOCAB_SIZE)])
-        return net
+        return Net(head=keras.Sequential([*layers, keras.layers.Dense(VOCAB_SIZE)]))
 
 
 class RateTooHigh(Loop):
@@ -164,9 +150,7 @@ class SoftmaxTwice(Loop):
     """The net ends in a softmax, and the loss takes another."""
 
     def model(self) -> Any:
-        net = Net()
-        net.head = keras.layers.Dense(VOCAB_SIZE, activation="softmax")
-        return net
+        return Net(head=keras.layers.Dense(VOCAB_SIZE, activation="softmax"))
 
 
 class FrozenEmbedding(Loop):

@@ -17,12 +17,12 @@ __all__ = ["Loop", "Net"]
 class Net(keras.Model):
     """Ids (B, T) to logits (B, T, V) and the state after them."""
 
-    def __init__(self, dropout: float = 0.0) -> None:
+    def __init__(self, dropout: float = 0.0, lstm: Any = None, head: Any = None) -> None:
         super().__init__()
         self.embedding = keras.layers.Embedding(VOCAB_SIZE, 16)
-        self.lstm = keras.layers.LSTM(24, return_sequences=True, return_state=True)
+        self.lstm = lstm or keras.layers.LSTM(24, return_sequences=True, return_state=True)
         self.dropout = keras.layers.Dropout(dropout)
-        self.head = keras.layers.Dense(VOCAB_SIZE)
+        self.head = head or keras.layers.Dense(VOCAB_SIZE)
 
     def call(self, ids: Any, state: Any = None, training: bool = False) -> tuple[Any, list[Any]]:
         """Logits (B, T, V), state."""

@@ -303,7 +303,7 @@ class OrderRepeated(Loop):
         return super().batch(step % 6)
 
 
-class LogOfZero(Loop):
+class EmptyMask(Loop):
     """From the fifth step on a mask is empty, and the loss divided by nothing."""
 
     def cut(self, ids: Tensor) -> tuple[Tensor, Tensor]:
@@ -342,5 +342,5 @@ BUGS: dict[type[Loop], str] = {  # the mistake -> the check that must find it, a
     ViewForTranspose: "wrong_dimension",
     BatchNotFirst: "wrong_dimension",
     OrderRepeated: "order_repeated",
-    LogOfZero: "non_finite",
+    EmptyMask: "non_finite",
 }
