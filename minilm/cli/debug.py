@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from minilm.cli import debug_generate
+from minilm.cli import debug_generate, debug_prompt, debug_train
 
 __all__ = ["command"]
 
@@ -15,3 +15,5 @@ def command() -> None:
 
 
 command.add_command(debug_generate.command, "generate")
+command.add_command(debug_train.command, "train")
+command.add_command(debug_prompt.command, "prompt")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 
@@ -71,9 +72,9 @@ class UpdateEffect:
     predictions: tuple[Prediction, ...]
 
 
-def places(timeline: Timeline, steps: Iterable[int]) -> Iterator[tuple[int, Trainable]]:
+def places(timeline: Timeline, steps: Iterable[int]) -> Iterator[tuple[int, Inspectable]]:
     """The model at several places of a training, each valid until the next is asked for."""
-    return ((index, timeline.jump(index).model) for index in steps)
+    return ((index, cast(Inspectable, timeline.jump(index).model)) for index in steps)
 
 
 def through_training(

@@ -119,7 +119,7 @@ def effect_text(effect: UpdateEffect) -> str:
     """What one update did to a prediction: probabilities before and after, and each parameter's share."""
     rows = [["token", "p before", "p after"]]
     for p in effect.predictions:
-        rows.append([clip(piece(p.text, p.bytes), 24), probability(p.p_before), probability(p.p_after)])
+        rows.append([clip(piece(p.text, p.bytes), 24), fixed(p.p_before, 5), fixed(p.p_after, 5)])
     token = piece(effect.watched.text, effect.watched.bytes)
     lines = [f"the update of step {effect.index} changed log p of {token} by {signed(effect.change, 4)} nats"]
     shares = [[name, signed(share, 4)] for name, share in effect.shares.items()]

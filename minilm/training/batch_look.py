@@ -13,7 +13,7 @@ from minilm.errors import MinilmError
 from minilm.protocols import TextCodec
 from minilm.records import Array, TrainStep
 
-__all__ = ["TokenLoss", "batch_rows", "surprised"]
+__all__ = ["TokenLoss", "batch_rows", "piece_of", "surprised"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,13 @@ def _token(step: TrainStep, codec: TextCodec, row: int, at: int) -> TokenLoss:
     losses, targets = _watched(step)
     target = int(targets[row, at])
     before = codec.decode(step.ids[row, max(0, at - 7) : at + 1].tolist())
-    raw = codec.piece_bytes(target)
-    text = raw.decode("utf-8", "replace") if raw else codec.piece(target)
-    return TokenLoss(row, at, target, text, raw, float(losses[row, at]), before)
+    return TokenLoss(row, at, target, *piece_of(codec, target), float(losses[row, at]), before)
+
+
+def piece_of(codec: TextCodec, token: int) -> tuple[str, bytes]:
+    """The text and the bytes of a token; a special one is called by its role, `<EOS>`."""
+    role = next((role for role, special in codec.special_ids.items() if special == token), None)
+    if role is not None:
+        return f"<{role.upper()}>", b""
+    raw = codec.piece_bytes(token)
+    return (raw.decode("utf-8", "replace") if raw else codec.piece(token)), raw

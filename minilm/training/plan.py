@@ -23,6 +23,10 @@ class NewRate:
     step: int
     rate: float | None
 
+    def __str__(self) -> str:
+        rate = "the planned rate" if self.rate is None else f"rate {self.rate:g}"
+        return f"{rate} from step {self.step + 1} on"
+
 
 @dataclass(frozen=True)
 class OtherBatch:
@@ -30,6 +34,10 @@ class OtherBatch:
 
     step: int
     batch: int | Batch
+
+    def __str__(self) -> str:
+        batch = f"the batch of step {self.batch + 1}" if isinstance(self.batch, int) else "another batch"
+        return f"{batch} in step {self.step + 1}"
 
 
 Change = NewRate | OtherBatch
