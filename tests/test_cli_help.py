@@ -18,6 +18,7 @@ SLOW = {
     "compare",
     "bench",
     "check-setup",
+    "trace",
 }  # their examples are parsed, and run by their own tests
 
 
