@@ -132,7 +132,8 @@ class StageEffect:
 
     survivors: tokens left; mass_kept: share of the probability before it that is left;
     entropy: nats after it; chosen: change of the chosen token's log-probability, None for a forced
-    token that did not survive; watched: the same for each watched id.
+    token that did not survive; watched: the same for each watched id; note: what else the stage has to
+    say of this step, or None.
     """
 
     stage: str
@@ -141,6 +142,7 @@ class StageEffect:
     entropy: float
     chosen: float | None
     watched: Mapping[int, float | None] = field(default_factory=dict)
+    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +233,7 @@ class Step(_Shown):
     index: from 0, counted over generated tokens; position: of the id read, from 0, in the whole
     sequence; id, text, bytes: the token that was read; decision: how the next one was chosen;
     new_text: the text that it completes; offset: of new_text in the generated text, in bytes of
-    UTF-8; finish: None, "eos", "stop", "length" or "context"; branch: whose dice were used.
+    UTF-8; finish: None, "eos", "stop", "constraint", "length" or "context"; branch: whose dice were used.
     """
 
     index: int

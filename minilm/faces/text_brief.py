@@ -26,6 +26,7 @@ __all__ = [
 FINISHES = {
     "eos": "the model ended the text (its end-of-sequence token)",
     "stop": "a stop string appeared",
+    "constraint": "the constraint leaves nothing that could follow",
     "length": "the limit of new tokens was reached",
     "context": "the model's context is full",
 }

@@ -75,7 +75,12 @@ def _ledger(decision: Decision) -> list[str]:
         mass = probability(effect.mass_kept)
         label = clip(visible(effect.stage, keep=""), 44)
         rows.append([label, count(effect.survivors), mass, fixed(effect.entropy, 4), change])
-    return [" " + line for line in align(rows, "lrrrr", 2)]
+    lines = [" " + line for line in align(rows, "lrrrr", 2)]
+    for effect in decision.stages:
+        if effect.note:
+            kind = effect.stage.partition("(")[0]
+            lines += wrap(f" {kind}: {visible(effect.note, keep='')}", WIDTH, "   ")
+    return lines
 
 
 def _watched(decision: Decision) -> list[str]:

@@ -6,6 +6,7 @@ a forced token. Old cursors stay usable, so that rewind and branch are nothing b
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -69,14 +70,21 @@ class Cursor:
         reading = self.model.read([token_id], self.reading.state, inner=self.settings.inner)
         decoder = self.decoder.copy()
         new_text = decoder.push(token_id)
-        return replace(
-            self,
-            ids=frozen_array(np.append(self.ids, token_id)),
-            reading=reading,
-            embedding=_embedding(reading, self.embedding.vector),
-            decoder=decoder,
-            text=self.text + new_text,
-            offset=self.offset + len(new_text.encode()),
+        ids = np.empty(self.ids.size + 1, np.int64)
+        ids[:-1], ids[-1] = self.ids, token_id
+        return Cursor(  # spelled out, for dataclasses.replace costs a tenth of a step
+            self.model,
+            self.codec,
+            self.settings,
+            self.texts,
+            frozen_array(ids),
+            self.prompt_length,
+            reading,
+            _embedding(reading, self.embedding.vector),
+            decoder,
+            self.text + new_text,
+            self.offset + len(new_text.encode()),
+            self.branch,
         )
 
     def steps(self) -> Iterator[Step]:
@@ -128,23 +136,32 @@ class Cursor:
             raise MinilmError(f"Step {self.index + 1} cannot be taken: {error}") from error
         decoder = self.decoder.copy()
         new_text = decoder.push(decision.chosen.id)
-        finish = self._finish(decision.chosen.id, new_text)
+        finish, why = self._finish(decision.chosen.id, new_text)
+        if why:
+            decision = replace(decision, reason=f"{decision.reason}; {why}")
         if finish:
             new_text += decoder.flush()
         read = int(self.ids[-1])
         facts = (self.embedding, decision, new_text, self.offset, finish, self.branch)
         return Step(self.index, position, read, *self.texts(read), *facts)
 
-    def _finish(self, chosen: int, new_text: str) -> str | None:
+    def _finish(self, chosen: int, new_text: str) -> tuple[str | None, str | None]:
+        """How the text ends with this token, if it does, and what a stage says to it."""
         if chosen in self.settings.eos_ids:
-            return "eos"
+            return "eos", None
         if any(s in self.text[-len(s) :] + new_text for s in self.settings.stop):
-            return "stop"
+            return "stop", None
+        if self.settings.ending and (why := self._ending(chosen)):
+            return "constraint", why
         if self.model.context_size is not None and len(self.ids) >= self.model.context_size:
-            return "context"
+            return "context", None
         if self.settings.max_tokens is not None and self.index + 1 >= self.settings.max_tokens:
-            return "length"
-        return None
+            return "length", None
+        return None, None
+
+    def _ending(self, chosen: int) -> str | None:
+        after = replace(self.context, ids=np.append(self.ids, chosen))
+        return next((why for stage in self.settings.ending if (why := stage.ending(after))), None)
 
 
 def start(
@@ -234,5 +251,5 @@ def _embedding(reading: Reading, previous: Array | None) -> Embedding:
     vector = frozen_array(vectors[-1])
     if len(vectors) > 1:
         previous = vectors[-2]
-    norm = float(np.sqrt(np.dot(vector, vector)))
+    norm = math.sqrt(vector.dot(vector))
     return Embedding(vector.shape, norm, vector, None if previous is None else cosine(vector, previous))

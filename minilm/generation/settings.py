@@ -45,6 +45,12 @@ class Settings:
         return not any(isinstance(stage, Greedy) for stage in self.stages)
 
 
+    @cached_property
+    def ending(self) -> tuple[Stage, ...]:
+        """The stages that can say that a text must end."""
+        return tuple(stage for stage in self.stages if type(stage).ending is not Stage.ending)
+
+
 def bind(stages: Sequence[Stage] | str, codec: TextCodec) -> tuple[Stage, ...]:
     """Stages, or their text, with their words resolved to ids of the codec."""
     pipeline = parse(stages) if isinstance(stages, str) else stages

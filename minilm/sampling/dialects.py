@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from minilm.errors import MinilmError
+from minilm.sampling.constraint import Choice, Grammar, JsonSchema, Regex
 from minilm.sampling.forcing import (
     ForcedBos,
     ForcedEos,
@@ -32,9 +33,9 @@ __all__ = ["DIALECTS", "PRESETS", "arrange"]
 
 DIALECTS: dict[str, tuple[type[Stage], ...]] = {
     "hf": (
-        SequenceBias, Bias, RepetitionPenalty, NoRepeatNgram, BadWords, MinLength, MinNewTokens, ForcedBos,
-        ForcedEos, LengthDecay, Suppress, SuppressAtBegin, Temperature, TopH, TopK, TopP, MinP, Typical,
-        Epsilon, Eta, Greedy,
+        SequenceBias, Bias, RepetitionPenalty, NoRepeatNgram, BadWords, MinLength, MinNewTokens,
+        Choice, Regex, Grammar, JsonSchema, ForcedBos, ForcedEos, LengthDecay, Suppress, SuppressAtBegin,
+        Temperature, TopH, TopK, TopP, MinP, Typical, Epsilon, Eta, Greedy,
     ),
     "llama.cpp": (
         Bias, RepetitionPenalty, Frequency, Presence, TopK, Typical, TopP, MinP, Temperature, Greedy,

@@ -51,6 +51,7 @@ class Ledger:
 
     stages: Sequence[Stage]
     points: Sequence[_Point]
+    context: Context
 
     @classmethod
     def of(cls, scores: Scores, stages: Sequence[Stage], context: Context) -> Ledger:
@@ -61,7 +62,7 @@ class Ledger:
             if not scores.ids.size:
                 raise MinilmError(f"{stage!r} removed every token, so none can follow; loosen it")
             points.append(points[-1] if scores is points[-1].scores else _Point.of(scores))
-        return cls(stages, points)
+        return cls(stages, points, context)
 
     @property
     def survivors(self) -> Scores:
@@ -101,7 +102,8 @@ class Ledger:
             after = self.points[n + 1]
             kept, size = self._mass_kept(n), after.scores.ids.size
             watched = {i: change[i] for i in watch}
-            result.append(StageEffect(stage.label, size, kept, after.entropy, change[chosen], watched))
+            facts = (change[chosen], watched, stage.note(self.context))
+            result.append(StageEffect(stage.label, size, kept, after.entropy, *facts))
         return tuple(result)
 
     def _mass_kept(self, n: int) -> float:

@@ -9,16 +9,16 @@ import ast
 import re
 
 from minilm.errors import MinilmError
-from minilm.sampling import forcing, more, penalties, stages
+from minilm.sampling import constraint, forcing, more, penalties, stages
 from minilm.sampling.stages import Stage
 
 __all__ = ["STAGES", "parse", "spell"]
 
 STAGES: dict[str, type[Stage]] = {
     name: getattr(module, name)
-    for module in (stages, more, penalties, forcing)
+    for module in (stages, more, penalties, forcing, constraint)
     for name in module.__all__
-    if name not in ("Stage", "bound")
+    if name not in ("Stage", "bound", "Constraint")
 }
 _LONGEST = 20_000
 _NAME = re.compile(r"[\s,]*(?:([A-Za-z_]\w*)\s*\(|(\S))")

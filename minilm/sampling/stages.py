@@ -44,6 +44,14 @@ class Stage:
         """Why each of these ids, all among `before`, was removed: the number that failed."""
         return ["removed"] * len(ids)
 
+    def note(self, context: Context) -> str | None:
+        """What else there is to say of this stage in a context, for its row of the ledger."""
+        return None
+
+    def ending(self, context: Context) -> str | None:
+        """Why a text must end here; None while it may go on."""
+        return None
+
     @cached_property
     def label(self) -> str:
         """The stage as text, made once."""
@@ -68,7 +76,7 @@ class Greedy(Stage):
 
     def __call__(self, scores: Scores, context: Context) -> Scores:
         """One survivor."""
-        best = int(np.argmax(scores.values))
+        best = int(scores.values.argmax())
         return Scores(scores.ids[best : best + 1], scores.values[best : best + 1])
 
     def reasons(self, before: Scores, context: Context, ids: Sequence[int]) -> list[str]:
@@ -111,7 +119,9 @@ class TopK(Stage):
             raise MinilmError(f"TopK must be a whole number from 1, got {self.k}; leave it out to keep all")
 
     def _cut(self, scores: Scores) -> np.float32:
-        return np.partition(scores.values, scores.values.size - self.k)[scores.values.size - self.k]
+        values, place = scores.values.copy(), scores.values.size - self.k
+        values.partition(place)
+        return values[place]
 
     def __call__(self, scores: Scores, context: Context) -> Scores:
         """The survivors with a score of at least the k-th largest."""
@@ -143,8 +153,8 @@ class TopP(Stage):
         """The survivors that the nucleus holds; at least the best one."""
         if self.p == 1:
             return scores
-        order = np.argsort(-scores.values, kind="stable")[::-1]  # worst first, as transformers sums
-        below = np.cumsum(softmax32(scores.values[order]), dtype=np.float64).astype(np.float32)
+        order = (-scores.values).argsort(kind="stable")[::-1]  # worst first, as transformers sums
+        below = softmax32(scores.values[order]).cumsum(dtype=np.float64).astype(np.float32)
         keep = np.empty(order.size, dtype=bool)
         keep[order] = below > np.float32(1 - self.p)
         keep[order[-1]] = True
@@ -153,9 +163,9 @@ class TopP(Stage):
     def reasons(self, before: Scores, context: Context, ids: Sequence[int]) -> list[str]:
         """The mass that the better tokens had reached before each."""
         p = softmax32(before.values).astype(np.float64)
-        order = np.argsort(-before.values, kind="stable")
+        order = (-before.values).argsort(kind="stable")
         reached = np.empty(order.size)
-        reached[order] = np.cumsum(p[order])
+        reached[order] = p[order].cumsum()
         where = places(before, ids)
         return [f"{m:.4f} reached before it" for m in (reached[where] - p[where]).tolist()]
 

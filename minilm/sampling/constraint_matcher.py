@@ -1,0 +1,145 @@
+"""llguidance behind a pure function: the generated ids to the mask of tokens that may follow.
+
+One matcher is moved back and forth between the asked-for places; what it answers depends on the ids alone.
+llguidance never raises on a bad token, and in its error state it allows the end, so errors are looked for.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+
+from minilm.errors import MinilmError
+from minilm.protocols import TextCodec
+from minilm.records import Array, frozen_array
+from minilm.sampling.constraint_probe import LIMITS, probe
+from minilm.sampling.constraint_vocabulary import Vocabulary, vocabulary_of
+
+__all__ = ["Matcher", "State"]
+
+_KEPT = 64  # masks that are remembered: those of a step are asked for more than once
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class State:
+    """What may follow some ids: allowed (V,), how many tokens of text, whether it may end, or an error."""
+
+    allowed: Array
+    tokens: int
+    accepting: bool
+    error: str
+
+
+class Matcher:
+    """A constraint over a vocabulary; state() is a pure function, kept quick by a matcher that moves."""
+
+    def __init__(self, lark: str, vocabulary: Vocabulary, view: Any) -> None:
+        self._vocabulary = vocabulary
+        self._runs = {True: _Run(lark, view), False: _Run('%llguidance {"no_forcing": true}\n' + lark, view)}
+        self._states: OrderedDict[tuple[Any, ...], State] = OrderedDict()
+        self._lock = threading.Lock()  # one matcher serves every cursor of a session
+
+    @classmethod
+    def of(cls, lark: str, codec: TextCodec, name: str) -> Matcher:
+        """A matcher for a grammar. MinilmError where it is ill formed or too large, or without llguidance."""
+        if not find_spec("llguidance"):
+            raise MinilmError(
+                f"{name} needs llguidance, which is not installed; run: pip install 'minilm[constrain]'"
+            )
+        if error := probe(lark):
+            raise MinilmError(f"{name} is refused: {_one_line(error)}")
+        vocabulary = vocabulary_of(codec)
+        matcher = cls(lark, vocabulary, _view(vocabulary))
+        for canonical in (True, False):
+            if error := matcher.state((), canonical, ()).error:
+                raise MinilmError(f"{name} is refused: {error}")
+        return matcher
+
+    def __deepcopy__(self, memo: Any) -> Matcher:
+        return self
+
+    def state(self, ids: Array | Sequence[int], canonical: bool, eos_ids: Sequence[int]) -> State:
+        """What may follow these generated ids; ids that end the text may where the text may end."""
+        wanted = tuple(np.asarray(ids, dtype=np.int64).tolist())
+        key = (wanted, canonical, tuple(eos_ids))
+        with self._lock:
+            if key not in self._states:
+                self._states[key] = self._ask(wanted, canonical, eos_ids)
+                if len(self._states) > _KEPT:
+                    self._states.popitem(last=False)
+            return self._states[key]
+
+    def _ask(self, ids: tuple[int, ...], canonical: bool, eos_ids: Sequence[int]) -> State:
+        size, ends = self._vocabulary.size, {*eos_ids, *self._vocabulary.eos}
+        mask, error = self._runs[canonical].mask([size if i in ends else i for i in ids], size + 1)
+        allowed, accepting = mask[:size], bool(mask[size]) and not error
+        tokens = 0 if error else int(np.count_nonzero(allowed))
+        allowed[[i for i in ends if i < size]] = accepting
+        return State(frozen_array(allowed), tokens, accepting, error)
+
+
+class _Run:
+    """One llguidance matcher and the ids that it has read."""
+
+    def __init__(self, lark: str, view: Any) -> None:
+        from llguidance import LLMatcher, LLParserLimits
+
+        self._fresh = LLMatcher(view, lark, log_level=0, limits=LLParserLimits(**LIMITS))
+        self._now, self._read = self._fresh.deep_copy(), []
+
+    def mask(self, ids: list[int], size: int) -> tuple[Array, str]:
+        """(size,) the tokens that may follow ids, and what went wrong, or nothing."""
+        error = self._move(ids)
+        bits = np.zeros((size + 31) // 32, np.int32)
+        if not error:
+            self._now.unsafe_compute_mask_ptr(bits.ctypes.data, bits.nbytes)
+            if self._now.is_error():  # it allows the end then
+                error, bits[:] = self._broken(), 0
+        return np.unpackbits(bits.view(np.uint8), count=size, bitorder="little").view(bool), error
+
+    def _move(self, ids: list[int]) -> str:
+        """Go to where ids have been read: back to what is common, and on from there."""
+        common = len(self._read)
+        if ids[:common] != self._read:
+            pairs = enumerate(zip(ids, self._read, strict=False))
+            common = next((n for n, (a, b) in pairs if a != b), min(len(ids), common))
+        if common < len(self._read) and not self._now.rollback(len(self._read) - common):
+            self._now, common = self._fresh.deep_copy(), 0
+        self._read = ids[:common]
+        for token_id in ids[common:]:
+            if not self._now.consume_token(token_id):
+                place = len(self._read) + 1
+                self._begin_anew()
+                return f"its token {place}, id {token_id}, does not fit"
+            self._read.append(token_id)
+        return ""
+
+    def _broken(self) -> str:
+        """The error that the matcher is in; the next question begins anew, for an error state stays."""
+        error = _one_line(self._now.get_error())
+        self._begin_anew()
+        return "" if error.startswith("NoExtension") else error  # no token fits: a mask without a bit
+
+    def _begin_anew(self) -> None:
+        self._now, self._read = self._fresh.deep_copy(), []
+
+
+def _view(vocabulary: Vocabulary) -> Any:
+    """llguidance's own view of a vocabulary, made once."""
+    if vocabulary.view is None:
+        from llguidance import LLTokenizer, TokenizerWrapper
+
+        wrapped = TokenizerWrapper(vocabulary)
+        vocabulary.view = LLTokenizer(wrapped, n_vocab=vocabulary.size + 1)
+    return vocabulary.view
+
+
+def _one_line(message: str) -> str:
+    lines = [line.strip() for line in message.split("<state>")[0].splitlines() if line.strip()]
+    return " ".join(lines).removesuffix(" <non-verbose/>")[:300] or "unknown error of llguidance"

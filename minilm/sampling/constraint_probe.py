@@ -1,0 +1,64 @@
+"""A grammar is tried in a process of its own first: a hostile one may never end, or end the process it is in.
+
+llguidance bounds its parser and lexer, but not every compilation, and deep rules overflow its stack.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from functools import lru_cache
+
+__all__ = ["LIMITS", "probe"]
+
+LIMITS = {  # what a hostile constraint may cost; each bounds a step to well under a second
+    "initial_lexer_fuel": 1_000_000,
+    "step_lexer_fuel": 200_000,
+    "step_max_items": 20_000,
+    "max_items_in_row": 2_000,
+    "max_lexer_states": 50_000,
+    "max_grammar_size": 100_000,
+    "verbose_errors": False,
+}
+
+_SECONDS = 0.7  # of processor time, so that a crowded machine does not use it up
+_WALL = 20  # seconds after which a machine that does not answer is no longer waited for
+_SCRIPT = f"""
+import sys, threading
+from llguidance import LLMatcher, LLTokenizer, LLParserLimits
+try:
+    import resource, signal
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    signal.setitimer(signal.ITIMER_PROF, {_SECONDS})
+except ImportError:
+    pass
+lark = sys.stdin.buffer.read().decode()
+def walk():
+    matcher = LLMatcher(LLTokenizer("byte"), lark, log_level=0, limits=LLParserLimits(**{LIMITS!r}))
+    for _ in range(20):
+        mask = b"" if matcher.is_error() else matcher.compute_logit_bias()
+        allowed = [i for i, bias in enumerate(mask[:256]) if bias]
+        if matcher.is_error() or not allowed or not matcher.consume_token(allowed[0]):
+            break
+    sys.stdout.buffer.write(matcher.get_error().encode())
+threading.stack_size(1 << 20)
+thread = threading.Thread(target=walk)
+thread.start()
+thread.join()
+"""  # a stack of 1 MB, less than a thread has elsewhere: what fits in it fits there
+
+
+@lru_cache(maxsize=64)
+def probe(lark: str) -> str:
+    """Why a grammar must not be run in this process, or nothing."""
+    command = [sys.executable, "-I", "-c", _SCRIPT]
+    try:
+        done = subprocess.run(command, input=lark.encode(), capture_output=True, timeout=_WALL, check=False)
+    except subprocess.TimeoutExpired:
+        return "it takes too long to prepare; make it smaller"
+    if done.returncode == 0:
+        return done.stdout.decode()
+    late = -done.returncode in (9, 27)  # SIGKILL, SIGPROF
+    if late:
+        return f"it takes more than {_SECONDS} s to prepare; make it smaller"
+    return "it nests or repeats more than llguidance can bear; make it flatter"
