@@ -6,10 +6,11 @@ another token would have been taken, the text would have parted.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -17,9 +18,11 @@ import numpy as np
 from minilm.dice import draw
 from minilm.errors import MinilmError
 from minilm.generation.logits_file import logits_path, read_logits
+from minilm.generation.settings import bind
+from minilm.generation.texts import TokenTexts
 from minilm.generation.trace_reading import Trace, read_trace
 from minilm.records import Array, Decision, Step
-from minilm.sampling import Context, Greedy, Stage, decide, parse
+from minilm.sampling import Context, Greedy, Stage, decide
 from minilm.sampling.margin import Margins, margins
 
 __all__ = ["Recording", "Replayed", "open_recording"]
@@ -51,21 +54,22 @@ class Recording:
         chosen = [step.decision.chosen.id for step in self.trace.steps]
         return np.array([*self.trace.start["prompt_ids"], *chosen], dtype=np.int64)
 
-    def texts(self, token_id: int) -> tuple[str, bytes]:
-        """Text and bytes of a token, from the vocabulary in the trace."""
-        vocabulary = self.trace.vocabulary or {"bytes": (), "names": {}}
-        known = vocabulary["bytes"]
-        raw = bytes.fromhex(known[token_id]) if token_id < len(known) else b""
-        if not raw:
-            return vocabulary["names"].get(str(token_id), f"<{token_id}>"), raw
-        try:
-            return raw.decode("utf-8"), raw
-        except UnicodeDecodeError:
-            return "".join(f"<0x{byte:02X}>" for byte in raw), raw
+    @cached_property
+    def texts(self) -> TokenTexts:
+        """Id -> text and bytes of a token, from the vocabulary in the trace."""
+        return TokenTexts(self._codec)  # type: ignore[arg-type]
+
+    @cached_property
+    def _codec(self) -> _Vocabulary:
+        return _Vocabulary(self.trace.vocabulary or {"bytes": [], "names": {}})
 
     def stages(self, index: int) -> tuple[Stage, ...]:
         """The stages of a recorded step, as its ledger names them."""
-        return _bound(" ".join(effect.stage for effect in self.trace.steps[index].decision.stages))
+        return self.bound(" ".join(effect.stage for effect in self.trace.steps[index].decision.stages))
+
+    def bound(self, stages: Sequence[Stage] | str) -> tuple[Stage, ...]:
+        """Stages, or their text, ready for a replay. MinilmError where they speak of words."""
+        return bind(stages, self._codec)  # type: ignore[arg-type]
 
     def asked(self, index: int, stages: Sequence[Stage]) -> tuple[Array, Context, float | None]:
         """Logits (V,), context and draw of a step; the draw is that of the recorded dice."""
@@ -88,7 +92,7 @@ class Recording:
 
     def replay(self, stages: Sequence[Stage] | str | None = None) -> Iterator[Replayed]:
         """Every recorded step decided again, with other stages or (None) with its own."""
-        other = None if stages is None else _bound(stages)
+        other = None if stages is None else self.bound(stages)
         for index, step in enumerate(self.trace.steps):
             pipeline = self.stages(index) if other is None else other
             yield Replayed(step, self.decide(index, pipeline))
@@ -117,14 +121,22 @@ def open_recording(path: str | Path) -> Recording:
     return Recording(trace, read_logits(logits_path(path), size, len(trace.steps)))
 
 
-class _NoTokenizer:
-    """Stands where a stage asks for the tokenizer, which a trace does not carry."""
+class _Vocabulary:
+    """The vocabulary in a trace, where a tokenizer is asked for: it names ids, and reads no words."""
+
+    special_ids: Mapping[str, int] = MappingProxyType({})
+
+    def __init__(self, vocabulary: Mapping[str, Any]) -> None:
+        self._bytes, self._names = vocabulary["bytes"], vocabulary["names"]
+        self.vocab_size = len(self._bytes)
+
+    def piece(self, token_id: int) -> str:
+        """What stands for a token without bytes."""
+        return self._names.get(str(token_id), f"<{token_id}>")
+
+    def piece_bytes(self, token_id: int) -> bytes:
+        """The bytes of a token."""
+        return bytes.fromhex(self._bytes[token_id])
 
     def __getattr__(self, name: str) -> Any:
         raise MinilmError("A trace carries no tokenizer, so a stage cannot speak of words; write their ids")
-
-
-def _bound(stages: Sequence[Stage] | str) -> tuple[Stage, ...]:
-    """Stages, or their text, ready for a replay. MinilmError where they speak of words."""
-    pipeline = parse(stages) if isinstance(stages, str) else tuple(stages)
-    return tuple(stage.bind(_NoTokenizer()) for stage in pipeline)  # type: ignore[arg-type]
