@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from minilm import backends
+from minilm.cli.compare_modes import mode_options, run_mode
 from minilm.comparison import ParityStep, TwinText, Verdict, side_by_side, twin_texts, verdicts
 from minilm.comparison.parity import models
 from minilm.errors import MinilmError
@@ -42,13 +43,7 @@ class _Subject:
     epilog="Example: minilm compare --backends numpy,torch --steps 5\n\n"
     "A student's LSTM: minilm compare --template numpy > my_lstm.py; minilm compare reference my_lstm.py"
 )
-@click.argument("subjects", nargs=-1, metavar="[reference FILE.py]")
-@click.option(
-    "--template",
-    metavar="FRAMEWORK",
-    help="Print a student's file to start from: numpy, torch or tensorflow.",
-)
-@click.option("--seconds", default=60.0, show_default=True, help="How long a student's file may run.")
+@mode_options
 @click.option(
     "--backends", "names", help="Two or more, by commas, the reference first; all installed by default."
 )
@@ -80,24 +75,18 @@ class _Subject:
 @click.option("--max-tokens", default=40, show_default=True, help="0 compares no text.")
 @click.option("--json", "as_lines", is_flag=True, help="Print the records as JSON lines instead of a table.")
 @click.pass_context
-def command(
-    context: click.Context, subjects: tuple[str, ...], names: str | None, as_lines: bool, **options: Any
-) -> None:
+def command(context: click.Context, names: str | None, as_lines: bool, **options: Any) -> None:
     """Hold backends side by side: logits, loss, gradients, updates and text, against the first one.
 
     With `reference FILE.py`, hold a student's LSTM (NumPy, PyTorch or TensorFlow) against the reference.
-    The file is run, in a process of its own with a time limit, which is no sandbox.
+    The file is run, in a process of its own with a time limit, which is no sandbox. With --with, rows of
+    --rows are switched on in one of two equal subjects, and named by what they do.
 
     Exit code 1 where a difference is past the tolerance, or a text parts.
     """
-    if options["template"]:
-        from minilm.comparison.student_template import template
-
-        return click.echo(template(options["template"]), nl=False)
-    if subjects:
-        from minilm.cli import compare_student
-
-        context.exit(0 if compare_student.run(subjects, options["seconds"], as_lines) else 1)
+    code = run_mode(options, as_lines)
+    if code is not None:
+        context.exit(code)
     if options["steps"] < 1 or not options["tolerance"] > 0:
         raise MinilmError("--steps must be at least 1 and --tolerance above 0")
     listed = [name.strip() for name in names.split(",")] if names else backends.available()
