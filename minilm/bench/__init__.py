@@ -27,6 +27,9 @@ BENCHES = {  # name -> (module, function, what must be importable)
     "training-torch": ("minilm.bench.torch_training", "training", ("torch",)),
     "training-tensorflow": ("minilm.bench.tensorflow_training", "training", ("tensorflow",)),
     "training-numpy": ("minilm.bench.numpy_ratios", "training", ("torch",)),
+    "watching-torch": ("minilm.bench.watching", "torch_figures", ("torch",)),
+    "watching-tensorflow": ("minilm.bench.watching", "tensorflow_figures", ("tensorflow",)),
+    "watching-numpy": ("minilm.bench.watching", "numpy_figures", ()),
     "tokenizer": ("minilm.bench.tokenizer_training", "figures", ()),
 }
 
