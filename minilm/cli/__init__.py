@@ -26,6 +26,7 @@ COMMANDS = {  # name -> (module, one line); the first five are the first hour's
     "score": ("minilm.cli.score", "Surprisal, rank and candidates of a given text; perplexity."),
     "trace": ("minilm.cli.trace", "A recorded run: show, check, diff, replay, sweep, draw."),
     "check-setup": ("minilm.cli.check_setup", "What this machine can run, and how to mend the rest."),
+    "doctor": ("minilm.cli.doctor", "Find what is wrong with a training loop; the bug museum."),
     "bench": ("minilm.cli.bench", "Speed of every backend, as ratios to the plain framework."),
 }
 FIRST_HOUR = ("demo", "generate", "train", "compare", "lesson")

@@ -37,14 +37,23 @@ def batch_digest(ids: Array) -> str:
     return hashlib.blake2b(np.ascontiguousarray(ids).tobytes(), digest_size=6).hexdigest()
 
 
-def continuing(before: Array, ids: Array) -> float | None:
-    """Share of the rows of ids (B, T) that go on at the target behind the last row of `before` (B, T)."""
-    return float((before[:, -1] == ids[:, 0]).mean()) if len(before) == len(ids) else None
+def continuing(before: Look | None, ids: Array) -> float | None:
+    """Share of the rows of ids (B, T) that go on at the last targets of the look before; None: unknown."""
+    if before is None:
+        return None
+    rows = ids.T if before.time_first else ids
+    return float((before.targets[:, -1] == rows[:, 0]).mean()) if len(before.targets) == len(rows) else None
 
 
 def look_at(ids: Array, outputs: Array, gradient: Array, loss: float, **more: Any) -> Look:
-    """A close look; ids (B, T), outputs (B, T, V) and the loss's gradient at them, of the same shape."""
+    """A close look; ids (B, T), outputs (B, T, V) and the loss's gradient at them, of the same shape.
+
+    A loop may have time first: where the targets follow down the columns, all is turned round.
+    """
     outputs, gradient = outputs.astype(np.float64), gradient.astype(np.float64)
+    time_first = _follow(ids.T, gradient.argmin(-1).T) and not _follow(ids, gradient.argmin(-1))
+    if time_first:
+        ids, outputs, gradient = ids.T, outputs.swapaxes(0, 1), gradient.swapaxes(0, 1)
     size = np.abs(gradient).sum(-1)
     counted = size > 1e-9 * max(float(size.max()), 1e-30)
     targets = np.where(counted, gradient.argmin(-1), -1)
@@ -66,8 +75,14 @@ def look_at(ids: Array, outputs: Array, gradient: Array, loss: float, **more: An
     return Look(
         frozen_array(ids), frozen_array(targets), frozen_array(weights * counted),
         frozen_array(losses * counted),
-        kind, twice, sums, slope if kind == "logits" and not explained else 0.0, **more,
+        kind, twice, sums, slope if kind == "logits" and not explained else 0.0,
+        time_first=time_first, **more,
     )  # fmt: skip
+
+
+def _follow(ids: Array, targets: Array) -> bool:
+    """Whether most targets (B, T) are the next id of their row."""
+    return ids.shape[1] > 1 and float((targets[:, :-1] == ids[:, 1:]).mean()) > 0.5
 
 
 def _softmax_terms(outputs: Array, gradient: Array, targets: Array) -> tuple[Array, Array]:

@@ -47,7 +47,7 @@ class Look:
     twice: a softmax is taken of probabilities; sums: along each axis, how far (exp of) the outputs are from
     summing to 1; slope: how far the gradients of a row are from summing to 0, as a share; updates, sizes:
     Euclidean norms by parameter; moved: (id, how often it stands in ids, largest change in its row); gates:
-    share of values at either end of a gate's range, by gate.
+    share of values at either end of a gate's range, by gate; time_first: the loop has (T, B), turned here.
     """
 
     ids: Array
@@ -62,6 +62,7 @@ class Look:
     sizes: Mapping[str, float] = field(default_factory=dict)
     moved: tuple[tuple[int, int, float], ...] = ()
     gates: Mapping[str, float] = field(default_factory=dict)
+    time_first: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +70,7 @@ class Observation:
     """One training step, from 1.
 
     loss: as the loop differentiated it; batch: digest of the ids; raw, used, after: gradient norms by
-    parameter, as backward left them, as the update met them, and before the next step (None: not seen);
+    parameter, as backward left them, as the update met them, and before the next step (None: the same);
     leftover: norm of the last step's gradients that backward added to; training: the model's mode; modal:
     whether its mode changes what it computes; tested_in_training: an evaluation ran in train mode;
     carried: it was handed the state of the batch before; continues: share of its rows that go on where

@@ -5,6 +5,7 @@ No verdict falls here.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -53,15 +54,14 @@ class Run:
     @cached_property
     def padding_id(self) -> int | None:
         """The id that fills rows up: it stands only in runs at their ends, of unequal lengths."""
-        runs = [(row, _run_at_end(row)) for _, look in self.looks for row in look.ids]
-        lengths = {run for _, run in runs}
-        ends = [int(row[-1]) for row, run in runs if run > 1]
-        if len(ends) < 2 or len(lengths) < 2 or len(set(ends)) > 1:
-            return None
-        inside = any(
-            (row[: len(row) - (run if row[-1] == ends[0] else 0)] == ends[0]).any() for row, run in runs
-        )
-        return None if inside else ends[0]
+        rows = [row for _, look in self.looks for row in look.ids]
+        ends = Counter(int(row[-1]) for row in rows if _run_at_end(row) > 1)
+        for token, count in ends.most_common(1):
+            runs = [_run_at_end(row) if row[-1] == token else 0 for row in rows]
+            inside = any((row[: len(row) - run] == token).any() for row, run in zip(rows, runs, strict=True))
+            if count > 1 and len(set(runs)) > 1 and not inside:
+                return token
+        return None
 
     def padded(self, ids: Array) -> Array:
         """Where ids (B, T) is padding, as (B, T) of bool."""

@@ -73,7 +73,7 @@ class _Watch:
         self.step = 1
         self.call: dict[str, Any] | None = None
         self.found: dict[str, Any] | None = None
-        self.last_targets: Array | None = None
+        self.last_look: Look | None = None
         self.last: dict[str, Any] = {}
 
     def called(self, layer: Any, args: tuple[Any, ...], options: dict[str, Any], outputs: Any) -> Any:
@@ -150,12 +150,12 @@ class _Watch:
                raw: Array, used: Array, moved: Array, sizes: Array, *rows: Array) -> None:  # fmt: skip
         """One step in NumPy: an observation."""
         names = self.names
-        continues = None if self.last_targets is None else continuing(self.last_targets, ids)
-        self.last_targets, look = None, None
+        continues, look = continuing(self.last_look, ids), None
         if is_close(self.step):
             look = self.look(
                 ids, logits, slope, float(loss), shares(names, moved), shares(names, sizes), rows
             )
+        self.last_look = look
         self.last = {"ids": ids, "rest": fixed["rest"]}
         trainable = {id(_plain(one)) for one in self.model.trainable_variables}
         absent = {_name(one): "its trainable is False" for one in self.model.weights
@@ -182,7 +182,6 @@ class _Watch:
             ids, outputs, axes_of(ids, slope, vocab_size), loss,
             updates=updates, sizes=sizes, moved=moved, gates=self.gates(ids),
         )  # fmt: skip
-        self.last_targets = look.targets
         return look
 
     def gates(self, ids: Array) -> dict[str, float]:

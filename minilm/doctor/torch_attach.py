@@ -16,7 +16,7 @@ from torch.nn.modules import module as modules
 from torch.optim import optimizer as optimizers
 
 from minilm.doctor.looking import batch_digest, continuing, is_close, look_at, moved_rows, saturation
-from minilm.doctor.observation import Observation
+from minilm.doctor.observation import Look, Observation
 from minilm.doctor.run import total
 from minilm.doctor.watching import Watching, axes_of, shares
 from minilm.records import Array
@@ -81,7 +81,7 @@ class _Watch:
         self.pending: dict[str, Any] | None = None
         self.stepped = self.tested = self.carried = False
         self.continues: float | None = None
-        self.last_targets: Array | None = None
+        self.last_look: Look | None = None
         self.arguments: tuple[Any, ...] = ()
 
     def before_forward(self, module: nn.Module, args: tuple[Any, ...]) -> None:
@@ -95,9 +95,7 @@ class _Watch:
             return
         self.ids, self.arguments, self.logits, self.slopes = args[0].detach().cpu().numpy(), args, None, []
         self.carried = any(bool(part.any()) for part in _tensors(args[1:]) if part.is_floating_point())
-        before = self.last_targets
-        self.continues = None if before is None else continuing(before, self.ids)
-        self.last_targets = None
+        self.continues, self.last_look = continuing(self.last_look, self.ids), None
 
     def after_forward(self, module: nn.Module, args: Any, outputs: Any) -> None:
         if module is not self.model or not torch.is_grad_enabled() or not is_close(self.step):
@@ -149,7 +147,8 @@ class _Watch:
         """Keep the step that is done: what its gradients are now, its loop has made of them since."""
         if self.pending is not None:
             pending, self.pending = self.pending, None
-            self.watching.add(Observation(**pending, after=self.norms()))
+            after = self.norms()
+            self.watching.add(Observation(**pending, after=after if after != pending["used"] else None))
 
     def end(self) -> None:
         """Keep the last step, or tell that there never was one, and probe the model."""
@@ -188,7 +187,7 @@ class _Watch:
         gradients = [gradient.coalesce().values() if gradient.is_sparse else gradient for _, gradient in held]
         return shares((name for name, _ in held), torch.stack(torch._foreach_norm(gradients)).tolist())
 
-    def look(self) -> Any:
+    def look(self) -> Look | None:
         """The close look at this step, or None."""
         outputs = None
         if self.before and self.logits is not None and self.slopes:
@@ -206,7 +205,7 @@ class _Watch:
         look = look_at(
             self.ids, outputs, slope, self.loss, updates=changes, sizes=sizes, moved=moved, gates=self.gates()
         )
-        self.before, self.last_targets = {}, look.targets
+        self.before, self.last_look = {}, look
         return look
 
     def gates(self) -> dict[str, float]:

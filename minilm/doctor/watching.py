@@ -45,7 +45,11 @@ class Watching:
 
     def ask(self, read: Read, ids: Array, vocab_size: int, reseed: Callable[[], None] = lambda: None) -> None:
         """Put the probes to the model as it is now; a model that cannot answer is not asked."""
-        padded = Run.of(self.records).padded(ids)
+        run = Run.of(self.records)
+        if any(look.time_first for _, look in run.looks):
+            straight = read
+            read, ids = lambda rows: straight(rows.T).swapaxes(0, 1), ids.T
+        padded = run.padded(ids)
         step = max((record.step for record in self.records), default=1)
         try:
             found = probe(read, ids, vocab_size, step=step, padded=padded, reseed=reseed)
