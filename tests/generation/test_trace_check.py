@@ -77,6 +77,7 @@ def test_a_lie_is_named_with_its_line_and_identity(record, identity):
     ("line", "edit", "words"),
     [
         (6, decision(lambda d: d.update(margin=d["margin"] + 1e-5)), "margin"),
+        (6, decision(lambda d: d.update(u=d["interval"][1], margin=0.0)), "outside"),
         (6, decision(lambda d: d["interval"].reverse()), "interval|outside"),
         (6, decision(lambda d: d["final"].update(entropy=d["final"]["entropy"] + 1e-5)), "final entropy"),
         (6, decision(lambda d: d["stages"][0].update(entropy=6.0)), r"above ln\(260 survivors\)"),

@@ -131,3 +131,32 @@ def test_hostile_json_is_refused(tmp_path, text):
     path.write_text(text + "\n")
     with pytest.raises(MinilmError, match="line 1: not JSON"):
         read_trace(path)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        (["decision", "u"], "1.0", "decision.u: 1.0 is above 1"),
+        (["decision", "u"], "-0.1", "decision.u: -0.1 is below 0"),
+        (["decision", "chosen", "logit"], "1e999", "decision.chosen.logit: inf is no number"),
+        (["embedding", "vector", 3], "1e999", r"embedding.vector\[3\]: inf is no number"),
+        (["index"], "9" * 30, "index: 9+ is no integer"),
+        (["index"], "true", "index: True is no integer"),
+        (["decision", "chosen", "p_final"], "1.1", "p_final: 1.1 is above 1"),
+        (["decision", "interval"], "[0.5]", "decision.interval"),
+        (["decision", "chosen", "bytes"], '"4"', "'4' is not hexadecimal"),
+        (["new_text"], '"\\ud800"', "holds half a character"),
+        (["decision", "colour"], "1", "decision.'colour' is no field of it"),
+        (["finish"], '"tired"', "'tired' is none of"),
+    ],
+)
+def test_what_cannot_be_is_refused_by_its_place(lines, tmp_path, path, value, words):
+    line = json.loads(json.dumps(next(line for line in lines if "index" in line)))
+    holder = line
+    for key in path[:-1]:
+        holder = holder[key]
+    holder[path[-1]] = "PLANTED"
+    file = tmp_path / "run.jsonl"
+    file.write_text(json.dumps(line).replace('"PLANTED"', value) + "\n")
+    with pytest.raises(MinilmError, match=words):
+        read_trace(file)
