@@ -240,9 +240,12 @@ def _prompt_ids(codec: TextCodec, prompt: str | Sequence[int]) -> list[int]:
                 "beginning-of-text token alone"
             )
         return codec.encode(prompt, special=True)
-    if not len(prompt):
+    ids = np.array(prompt, dtype=object)
+    if ids.shape == (0,):
         raise MinilmError("The prompt has no ids, so there is nothing to read; give at least one")
-    return [int(i) for i in prompt]
+    if ids.ndim != 1 or not all(isinstance(i, int | np.integer) for i in ids):
+        raise MinilmError(f"A prompt is a text or a list of whole numbers, got {str(prompt)[:40]}")
+    return [int(i) for i in ids]
 
 
 def _embedding(reading: Reading, previous: Array | None) -> Embedding:

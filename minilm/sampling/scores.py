@@ -30,7 +30,9 @@ class Scores:
         Raises MinilmError for NaN and +inf (how many, and the first) and where nothing is left.
         """
         values = np.asarray(logits, dtype=np.float32)
-        if np.isfinite(np.add.reduce(values)):
+        with np.errstate(over="ignore", invalid="ignore"):
+            total = np.add.reduce(values)
+        if np.isfinite(total):
             return cls(np.arange(values.size), values)
         bad = np.flatnonzero(np.isnan(values) | (values == np.inf))
         if bad.size:

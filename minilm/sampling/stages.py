@@ -99,9 +99,10 @@ class Temperature(Stage):
         """The same survivors, scores / t."""
         if self.t == 1:
             return scores
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
             values = scores.values / np.float32(self.t)
-        if not np.isfinite(np.add.reduce(values)):
+            total = np.add.reduce(values)
+        if not np.isfinite(total):
             raise MinilmError(f"Temperature {self.t} makes scores overflow; for greedy use Greedy()")
         return Scores(scores.ids, values)
 
