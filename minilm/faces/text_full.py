@@ -17,6 +17,7 @@ from minilm.faces.text_brief import (
     train_lines,
     watched_ids,
 )
+from minilm.faces.text_train import norms_text
 from minilm.faces.visible import piece, quoted, visible
 from minilm.records import Candidate, Decision, Distribution, StageEffect, Step, TrainStep
 
@@ -120,12 +121,17 @@ def _train(step: TrainStep) -> list[str]:
     size = " × ".join(str(side) for side in step.ids.shape)
     lines = [*train_lines(step), f" batch of {size} ids"]
     if step.losses is not None:
-        low, high = fixed(float(step.losses.min()), 4), fixed(float(step.losses.max()), 4)
-        lines.append(f" loss per token from {low} to {high} nats")
+        counted = step.losses if step.targets is None else step.losses[step.targets >= 0]
+        low, high = fixed(float(counted.min()), 4), fixed(float(counted.max()), 4)
+        lines.append(f" loss per token from {low} to {high} nats{_worst(step)}")
     if step.norms:
-        rows = [["parameter", "gradient", "update", "weight", "update/weight"]]
-        for name, norms in step.norms.items():
-            figures = (norms.gradient, norms.update, norms.weight, norms.ratio)
-            rows.append([clip(visible(name, keep=""), 48), *(f"{figure:.3g}" for figure in figures)])
-        lines += [" " + line for line in align(rows, "lrrrr", 2)]
+        lines += [" " + line for line in norms_text(step).splitlines()]
     return lines
+
+
+def _worst(step: TrainStep) -> str:
+    """Where the highest loss is; ids have no text here, text_train.py shows those that do."""
+    if step.targets is None or step.losses is None:
+        return ""
+    row, at = divmod(int(step.losses.argmax()), step.losses.shape[1])
+    return f", the highest for id {int(step.targets[row, at])} in row {row} at {at}"
