@@ -1,0 +1,31 @@
+"""One reading of a text with the inner arrays that a look needs, or a line that says what the model lacks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from minilm.errors import MinilmError
+from minilm.protocols import LanguageModel
+from minilm.records import Reading
+
+__all__ = ["layer_names", "look"]
+
+
+def layer_names(model: LanguageModel, kind: str) -> list[str]:
+    """The names of an inner array in every layer, such as gates.0, gates.1. MinilmError where it has none."""
+    known: Any = getattr(model, "inner_names", None)
+    if known is None:
+        layers = getattr(getattr(model, "config", None), "layers", 0)
+        known = [f"{name}.{n}" for n in range(layers) for name in ("hidden", "cell", "gates")]
+    names = [name for name in known if name.partition(".")[0] == kind]
+    if not names:
+        kinds = ", ".join(dict.fromkeys(name.partition(".")[0] for name in known)) or "nothing"
+        raise MinilmError(f"{model.name} shows no {kind}; it shows {kinds}")
+    return names
+
+
+def look(model: LanguageModel, ids: Sequence[int], *kinds: str) -> Reading:
+    """Read ids from the start, every row of logits (T, V), with these inner arrays of every layer."""
+    names = [name for kind in kinds for name in layer_names(model, kind)]
+    return model.read(list(ids), rows="all", inner=names)

@@ -1,0 +1,171 @@
+"""What goes on inside, held against torch.nn.LSTMCell by hand and transformers' own outputs."""
+
+import importlib.util
+
+import numpy as np
+import pytest
+
+from minilm import backends
+from minilm.errors import MinilmError
+from minilm.inside import attention, gates, lens, look, memory, neighbours, units
+from minilm.records import ModelConfig
+
+CONFIG = ModelConfig(30, 6, 9, layers=2, seed=5)
+IDS = [3, 17, 8, 8, 29, 0, 11]
+
+
+@pytest.fixture(params=["numpy", "torch", "tensorflow"])
+def model(request):
+    if not importlib.util.find_spec(request.param):
+        pytest.skip(f"{request.param} is not installed")
+    return backends.create(request.param, CONFIG, "float64")
+
+
+def by_hand(model, ids):
+    """Each layer's gates, cells and hidden states from torch's sigmoid and tanh, step by step."""
+    torch = pytest.importorskip("torch", reason="torch is the oracle")
+    arrays = {name: torch.tensor(np.array(a)) for name, a in model.weights().items()}
+    values, found = arrays["embedding"][torch.tensor(ids)], []
+    for layer in range(model.config.layers):
+        kernel, recurrent, bias = (arrays[f"lstm.{layer}.{part}"] for part in ("kernel", "recurrent", "bias"))
+        cell_net = torch.nn.LSTMCell(values.shape[1], CONFIG.hidden_size, dtype=torch.float64)
+        with torch.no_grad():
+            cell_net.weight_ih.copy_(kernel.T)
+            cell_net.weight_hh.copy_(recurrent.T)
+            cell_net.bias_ih.copy_(bias)
+            cell_net.bias_hh.zero_()
+            h = c = torch.zeros(CONFIG.hidden_size, dtype=torch.float64)
+            rows = []
+            for x in values:
+                i, f, g, o = (x @ kernel + h @ recurrent + bias).chunk(4)
+                h, c = (part[0] for part in cell_net(x[None], (h[None], c[None])))
+                rows.append([*(torch.sigmoid(i), torch.sigmoid(f), torch.tanh(g), torch.sigmoid(o)), c, h])
+            stacked = [torch.stack([row[k] for row in rows]).numpy() for k in range(6)]
+        found.append(stacked)
+        values = torch.tensor(stacked[5])
+    return found
+
+
+def test_gates_norms_saturation_and_half_life_equal_the_cell_by_hand(model):
+    reading = look(model, IDS, "gates", "cell", "hidden")
+    for layer, (i, f, g, o, c, h) in enumerate(by_hand(model, IDS)):
+        found = gates(reading, layer)
+        for name, block in zip("ifgo", (i, f, np.abs(g), o), strict=True):
+            assert found.opening[name] == pytest.approx(block.mean(axis=1), abs=1e-6)
+            assert found.closed[name] == pytest.approx((block < 0.1).mean(axis=1))
+            assert found.open[name] == pytest.approx((block > 0.9).mean(axis=1))
+        assert found.cell_norm == pytest.approx(np.sqrt((c**2).sum(axis=1)), abs=1e-6)
+        assert found.hidden_norm == pytest.approx(np.sqrt((h**2).sum(axis=1)), abs=1e-6)
+        product = f.prod(axis=0)
+        assert 0.5 ** (len(IDS) / found.half_life) == pytest.approx(product, rel=1e-6)
+
+
+def test_the_split_of_a_logit_over_the_memory_adds_up_and_equals_a_loop_by_hand(model):
+    reading = look(model, IDS, "gates", "cell", "hidden")
+    i, f, g, o, c, _ = by_hand(model, IDS)[-1]
+    kernel, bias = (np.asarray(a) for a in model.head())
+    for target, against in ((4, None), (4, 9)):
+        split = memory(model, reading, target, against)
+        column = kernel[:, target] - (0 if against is None else kernel[:, against])
+        for t in range(len(IDS)):
+            entry = i[t] * g[t]
+            for later in range(t + 1, len(IDS)):
+                entry = entry * f[later]
+            assert split.parts[t] == pytest.approx(
+                float((entry * np.tanh(c[-1]) / c[-1] * o[-1] * column).sum()), abs=1e-9
+            )
+        assert split.bias == pytest.approx(bias[target] - (0 if against is None else bias[against]))
+        assert split.value == pytest.approx(
+            reading.logits[-1, target] - (0 if against is None else reading.logits[-1, against])
+        )
+        assert abs(split.residual) < 1e-9
+        assert split.start == pytest.approx(0, abs=1e-12)
+        assert split.parts.sum() + split.start + split.bias + split.residual == pytest.approx(split.value)
+
+
+def test_what_was_in_the_cell_before_has_a_part_of_its_own(model):
+    first = model.read(IDS[:4])
+    reading = model.read(IDS[4:], first.state, rows="all", inner=["gates.1", "cell.1"])
+    split, whole = memory(model, reading, 4), memory(model, look(model, IDS, "gates", "cell"), 4)
+    assert abs(split.residual) < 1e-9
+    assert split.parts == pytest.approx(whole.parts[4:], abs=1e-9)
+    assert split.start == pytest.approx(whole.parts[:4].sum(), abs=1e-9)
+
+
+def test_units_add_up_to_a_logit_and_to_a_difference(model):
+    reading = look(model, IDS, "hidden")
+    kernel, bias = (np.asarray(a) for a in model.head())
+    hidden = by_hand(model, IDS)[-1][5][-1]
+    one, two = units(model, reading, 7), units(model, reading, 7, 12)
+    assert one.shares == pytest.approx(hidden * kernel[:, 7], abs=1e-9)
+    assert two.shares == pytest.approx(hidden * (kernel[:, 7] - kernel[:, 12]), abs=1e-9)
+    assert one.value == pytest.approx(hidden @ kernel[:, 7] + bias[7])
+    assert max(abs(one.residual), abs(two.residual)) < 1e-9
+
+
+def test_neighbours_are_the_largest_cosines(model):
+    table = np.asarray(model.embedding_table())
+    unit = table / np.linalg.norm(table, axis=1, keepdims=True)
+    order = [i for i in np.argsort(-(unit @ unit[5])).tolist() if i != 5]
+    found = neighbours(model, 5, 4)
+    assert [n.id for n in found] == order[:4]
+    assert [n.cosine for n in found] == pytest.approx((unit @ unit[5])[order[:4]].tolist())
+    assert found[0].distance == pytest.approx(np.linalg.norm(table[order[0]] - table[5]))
+
+
+@pytest.fixture(scope="module")
+def gpt2():
+    pytest.importorskip("transformers")
+    from minilm.backends.huggingface import create_gpt2
+
+    return create_gpt2(40, layers=3, heads=2, width=16, context=32, seed=1)
+
+
+def test_attention_and_lens_equal_what_transformers_gives(gpt2):
+    torch = pytest.importorskip("torch")
+    from minilm.backends.huggingface_inner import eager_twin
+
+    reading = look(gpt2, IDS, "attention", "logit_lens", "hidden")
+    with torch.no_grad():
+        out = eager_twin(gpt2.net)(
+            input_ids=torch.tensor([IDS]), output_attentions=True, output_hidden_states=True
+        )
+        norm = gpt2.net.transformer.ln_f
+        states = [*(norm(h) for h in out.hidden_states[:-1]), out.hidden_states[-1]]
+        guesses = [gpt2.net.lm_head(state)[0, -1].log_softmax(-1).numpy() for state in states]
+    for layer in range(3):
+        for look_of in attention(reading, layer):
+            expected = out.attentions[layer][0, look_of.head, -1].numpy()
+            assert look_of.weights == pytest.approx(expected, abs=1e-6)
+            assert look_of.strongest == expected.argmax()
+            assert look_of.entropy == pytest.approx(-(expected * np.log(expected)).sum(), abs=1e-5)
+            assert look_of.back == pytest.approx(sum(w * (6 - s) for s, w in enumerate(expected)), abs=1e-5)
+    final = guesses[-1].argmax()
+    for found, logp, state in zip(lens(reading), guesses, out.hidden_states, strict=True):
+        assert found.best[0] == logp.argmax()
+        assert found.p[0] == pytest.approx(np.exp(logp.max()), abs=1e-6)
+        assert found.logp == pytest.approx(logp[final], abs=1e-5)
+        assert found.rank == 1 + (logp > logp[final]).sum()
+        assert found.norm == pytest.approx(state[0, -1].norm().item(), rel=1e-5)
+    assert lens(reading)[-1].rank == 1
+
+
+def test_units_of_a_transformer_add_up_to_its_logit(gpt2):
+    shares = units(gpt2, look(gpt2, IDS, "hidden"), 7, 12)
+    assert abs(shares.residual) < 1e-5
+    assert shares.bias == 0
+
+
+def test_what_a_model_does_not_show_is_said(gpt2, model):
+    with pytest.raises(MinilmError, match="shows no gates; it shows hidden, attention"):
+        look(gpt2, IDS, "gates")
+    with pytest.raises(MinilmError, match="shows no attention; it shows hidden, cell, gates"):
+        look(model, IDS, "attention")
+    with pytest.raises(MinilmError, match="ask for them"):
+        gates(model.read(IDS), 0)
+    with pytest.raises(MinilmError, match="only an LSTM"):
+        memory(gpt2, look(gpt2, IDS, "hidden"), 1)
+    with pytest.raises(MinilmError, match="Id 30 is not"):
+        neighbours(model, 30)
+    with pytest.raises(MinilmError, match="Id -1 is not"):
+        units(model, look(model, IDS, "hidden"), 1, -1)
