@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["Choice", "Constraint", "Grammar", "JsonSchema", "Regex"]
 
 LONGEST = 100_000  # characters of a constraint
-DEEPEST = 40  # brackets within brackets
 _SPECIAL = re.compile(r"\\.|[/\n\r]", re.DOTALL)
 
 
@@ -173,9 +172,7 @@ class JsonSchema(Constraint):
         except (TypeError, ValueError, RecursionError) as error:
             if isinstance(error, MinilmError):
                 raise
-            raise MinilmError(
-                f"JsonSchema must be plain JSON, nested no deeper than {DEEPEST}: {error}"
-            ) from error
+            raise MinilmError(f"JsonSchema must be plain JSON, and not too deep: {error}") from error
 
     @property
     def lark(self) -> str:
@@ -204,21 +201,3 @@ def _check_text(stage: str, text: object) -> None:
         text.encode()
     except UnicodeEncodeError as error:
         raise MinilmError(f"{stage} holds half a character at offset {error.start}; take it out") from error
-    if (depth := _depth(text)) > DEEPEST:
-        raise MinilmError(f"{stage} may nest {DEEPEST} brackets, got {depth}; make it flatter")
-
-
-def _depth(text: str) -> int:
-    """The most brackets that are open at once.
-
-    >>> _depth("(a[b]{2})"), _depth("())")
-    (2, 1)
-    """
-    depth = deepest = 0
-    for character in text:
-        if character in "([{":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif character in ")]}":
-            depth = max(depth - 1, 0)
-    return deepest
