@@ -197,4 +197,4 @@ def test_a_failing_test_shows_the_sentence_and_not_the_helper(pytester, tmp_path
     )
     output = pytester.runpytest_inprocess("-p", "no:xdist", "-p", "no:cacheprovider").stdout.str()
     assert "What was asked differs at the start, prompt_ids: yours [3, 1], the reference [3, 1, 4]" in output
-    assert "__tracebackhide__" not in output
+    assert "same_trace.py" not in output

@@ -44,6 +44,18 @@ def test_a_replay_is_what_the_model_does_up_to_where_the_text_parts(record, mode
             break
 
 
+def test_a_greedy_run_is_replayed_with_the_dice_of_its_seed(record, model, codec):
+    recording = open_recording(record(stages="Greedy()", seed=6, eos_ids=[]))
+    fresh = start(model, codec, "hé", "Temperature(0.1)", 6, max_tokens=8, eos_ids=[]).steps()
+    same = 0
+    for new, old in zip(fresh, recording.replay("Temperature(0.1)"), strict=True):
+        assert old.decision == new.decision
+        same += 1
+        if old.parts:
+            break
+    assert same >= 1
+
+
 def test_a_token_taken_by_hand_is_taken_again(record, model, codec, tmp_path):
     from minilm.generation import TraceWriter
 

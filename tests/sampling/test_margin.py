@@ -114,6 +114,30 @@ def test_a_tie_at_a_cut_is_fragile_where_it_decides():
     assert not is_fragile(np.array([2.0, 1.0, 1.0 - 5e-6]), HERE, parse("TopK(2)"), 0.1)
 
 
+def test_a_cut_alone_can_make_a_step_fragile():
+    """No change that moves an end of the draw's interval flips this step; one that moves the cut does."""
+    logits = np.array([-0.4, 2.4, -0.6, -1.1, 0.4], np.float32)
+    stages = parse("TopP(0.8)")
+    assert choose(logits, HERE, stages, 0.97) == 4
+    assert is_fragile(logits, HERE, stages, 0.97, wobble=0.1)
+    assert not is_fragile(logits, HERE, stages, 0.97, wobble=0.01)
+
+
+def test_the_nearest_change_at_a_cut_may_be_up_or_down():
+    """Epsilon(0.1) on 0.85, 0.09, 0.06: raising the second is less than lowering the first."""
+    (run,) = truncations(np.log([0.85, 0.09, 0.06]), HERE, parse("Epsilon(0.1)"))
+    cut = nearest(run, HERE)
+    assert (cut.token, cut.by) == (1, pytest.approx(np.log(0.091 / 0.081), abs=1e-5))
+    (run,) = truncations(np.log([0.85, 0.11, 0.04]), HERE, parse("Epsilon(0.1)"))
+    cut = nearest(run, HERE)
+    assert (cut.token, cut.by) == (1, pytest.approx(np.log(0.089 / 0.099), abs=1e-5))
+
+
+def test_a_draw_at_the_end_of_an_interval_belongs_to_the_next_token():
+    assert choose(np.zeros(2), HERE, (), 0.5) == 1
+    assert decide(np.zeros(2), HERE, (), 0.5, lambda i: (str(i), b"")).chosen.id == 1
+
+
 def test_the_bisection_finds_the_first_flip():
     assert smallest(lambda x: x >= 0.3, 20) == pytest.approx(0.3, rel=1e-8)
     assert smallest(lambda x: x >= 19.9, 20) == pytest.approx(19.9)
