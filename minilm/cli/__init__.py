@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
+from typing import NoReturn
 
 import click
 
@@ -77,11 +79,32 @@ def command() -> None:
 def main() -> None:
     """Run the command line; a user's mistake is one line and exit code 2."""
     try:
-        command(standalone_mode=True)
+        code = command(standalone_mode=False)
+    except click.ClickException as error:
+        _leave(error.format_message().replace("\n", " ") + _see(error), error.exit_code)
+    except click.Abort:
+        _leave("stopped", 130)
+    except BrokenPipeError:
+        os.dup2(
+            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+        )  # or Python complains once more at exit
+        sys.exit(1)
     except ValueError as error:
         from tokenizer import TokenizerError  # loaded here, where all went wrong, so that --help is quick
 
         if not isinstance(error, MinilmError | TokenizerError):
             raise
-        click.echo(f"minilm: {error}", err=True)
-        sys.exit(2)
+        _leave(str(error), 2)
+    else:
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def _see(error: click.ClickException) -> str:
+    """Where to read on, for a mistake in the use of a command."""
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    return f" See: {context.command_path} --help" if context else ""
+
+
+def _leave(line: str, code: int) -> NoReturn:
+    click.echo(f"minilm: {line}", err=True)
+    sys.exit(code)
