@@ -168,9 +168,11 @@ def saturated_gates(run: Run) -> Finding | None:
     for seen, look in run.looks:
         gate = max(look.gates, key=lambda one: look.gates[one], default=None)
         if gate is not None and look.gates[gate] > SHUT:
+            cause = "embedding, kernel or bias of the LSTM is too large"
+            if seen is not run.steps[0]:
+                cause += ", and was not at step 1: the updates are too large"
             return Finding(
-                "saturated_gates", seen.step, look.gates[gate], f"share of gate {gate}'s values at 0 or 1",
-                "embedding, kernel or bias of the LSTM is too large",
+                "saturated_gates", seen.step, look.gates[gate], f"share of gate {gate}'s values at 0 or 1", cause,
                 "first weights within ±1/√H, biases 0 (forget 1), or a smaller rate",
             )  # fmt: skip
     return None

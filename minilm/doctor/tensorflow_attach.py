@@ -14,8 +14,9 @@ from unittest.mock import patch
 import numpy as np
 
 from minilm.backends.tensorflow_net import keras, tf
-from minilm.doctor.looking import batch_digest, continuing, is_close, look_at, moved_rows, saturation
+from minilm.doctor.looking import batch_digest, continuing, is_close, look_at, moved_rows
 from minilm.doctor.observation import Look, Observation
+from minilm.doctor.tensorflow_facts import Facts, is_state, plain
 from minilm.doctor.watching import Watching, axes_of, shares
 from minilm.records import Array
 
@@ -106,7 +107,7 @@ class _Watch:
         """Keep the loss and the gradients as the tape gave them."""
         if self.call is None or self.model is None or not isinstance(sources, (list, tuple)):
             return
-        held = {id(_plain(one)): gradient for one, gradient in zip(sources, gradients, strict=True)}
+        held = {id(plain(one)): gradient for one, gradient in zip(sources, gradients, strict=True)}
         self.found = self.call | {"loss": tf.reduce_sum(loss), "raw": held}
 
     def applied(self, optimizer: Any, apply: Any, gradients: list[Any], variables: Any) -> Any:
@@ -115,8 +116,8 @@ class _Watch:
             return apply(optimizer, gradients, variables)
         self.optimizer, found, self.found, self.call = optimizer, self.found, None, None
         targets = list(variables if variables is not None else optimizer._trainable_variables)
-        used = dict(zip((id(_plain(one)) for one in targets), gradients, strict=True))
-        weights = [_plain(one) for one in self.model.trainable_variables]
+        used = dict(zip((id(plain(one)) for one in targets), gradients, strict=True))
+        weights = [plain(one) for one in self.model.trainable_variables]
         before = [tf.identity(one) for one in weights]
         raw = [_norm(found["raw"].get(id(one))) for one in weights]
         kept = [self.clipped(_norm(used.get(id(one)))) for one in weights]
@@ -124,7 +125,7 @@ class _Watch:
         after = [one.read_value() for one in weights]
         moved = [tf.norm(new - old) for new, old in zip(after, before, strict=True)]
         slope = found["slopes"][-1] if found["slopes"] else tf.zeros_like(found["logits"])
-        table = self.place_of_table
+        table = self.facts.place_of_table
         rows = [] if table is None else [before[table], after[table]]
         rest = [one for one in tf.nest.flatten(found["rest"]) if tf.is_tensor(one) and one.dtype.is_floating]
         carried = tf.reduce_any([tf.reduce_any(one != 0) for one in rest]) if rest else tf.constant(False)
@@ -146,26 +147,25 @@ class _Watch:
         bound = getattr(self.optimizer, "clipnorm", None)
         return norm if bound is None else tf.minimum(norm, tf.cast(bound, norm.dtype))
 
-    def record(self, fixed: dict[str, Any], ids: Array, logits: Array, slope: Array, loss: Array, carried: Array,
-               raw: Array, used: Array, moved: Array, sizes: Array, *rows: Array) -> None:  # fmt: skip
+    def record(
+        self, fixed: dict[str, Any], ids: Array, logits: Array, slope: Array, loss: Array, carried: Array,
+        raw: Array, used: Array, moved: Array, sizes: Array, *rows: Array,
+    ) -> None:  # fmt: skip
         """One step in NumPy: an observation."""
-        names = self.names
+        facts, names = self.facts, self.facts.names
         continues, look = continuing(self.last_look, ids), None
         if is_close(self.step):
             look = self.look(
                 ids, logits, slope, float(loss), shares(names, moved), shares(names, sizes), rows
             )
         self.last_look = look
-        self.last = {"ids": ids, "rest": fixed["rest"]}
-        trainable = {id(_plain(one)) for one in self.model.trainable_variables}
-        absent = {_name(one): "its trainable is False" for one in self.model.weights
-                  if id(_plain(one)) not in trainable and not _is_state(one)}  # fmt: skip
+        self.last = {"vocab_size": facts.vocab_size(logits), "ids": ids, "rest": fixed["rest"]}
         seen = Observation(
-            step=self.step, loss=float(loss), vocab_size=self.vocab_size or logits.shape[-1],
+            step=self.step, loss=float(loss), vocab_size=self.facts.vocab_size(logits),
             batch=batch_digest(ids), raw=shares(names, raw), used=shares(names, used),
-            training=fixed["training"], modal=self.modal, carried=bool(carried), continues=continues,
+            training=fixed["training"], modal=facts.modal, carried=bool(carried), continues=continues,
             rate=float(self.optimizer.learning_rate), optimizer=type(self.optimizer).__name__,
-            embedding=None if self.table is None else _name(self.table.embeddings), absent=absent, look=look,
+            embedding=facts.table_name, absent=facts.absent, look=look,
         )  # fmt: skip
         self.step += 1
         self.watching.add(seen)
@@ -173,85 +173,37 @@ class _Watch:
     def look(self, ids: Array, logits: Array, slope: Array, loss: float, updates: dict[str, float],
              sizes: dict[str, float], rows: Sequence[Array]) -> Look | None:  # fmt: skip
         """The close look at a step, or None where the outputs are no logits for each id."""
-        vocab_size = self.vocab_size or logits.shape[-1]
+        vocab_size = self.facts.vocab_size(logits)
         outputs = axes_of(ids, logits, vocab_size)
         if outputs is None:
             return None
         moved = moved_rows(ids, *rows) if rows else ()
         look = look_at(
             ids, outputs, axes_of(ids, slope, vocab_size), loss,
-            updates=updates, sizes=sizes, moved=moved, gates=self.gates(ids),
+            updates=updates, sizes=sizes, moved=moved, gates=self.facts.gates(ids),
         )  # fmt: skip
         return look
-
-    def gates(self, ids: Array) -> dict[str, float]:
-        """Saturation of the first LSTM's gates, where it reads the embedding."""
-        lstm = next((part for part in self.parts if isinstance(part, keras.layers.LSTM)), None)
-        if lstm is None or not lstm.built or self.table is None or not lstm.use_bias:
-            return {}
-        held = {"kernel": lstm.cell.kernel, "recurrent": lstm.cell.recurrent_kernel, "bias": lstm.cell.bias}
-        found = {name: np.asarray(one) for name, one in held.items()}
-        found["embedding"] = np.asarray(self.table.embeddings)
-        return saturation(ids, found) if len(found["kernel"]) == found["embedding"].shape[1] else {}
 
     def end(self) -> None:
         """Probe the model on the last batch, its states and generators set back each time."""
         if self.model is None or not self.last:
             return
-        states = [one for one in self.model.variables if _is_state(one)]
+        states = [one for one in self.model.variables if is_state(one)]
         seeds = [(one, np.asarray(one)) for one in states if "seed" in one.path]
 
         def read(ids: Array) -> Array:
             outputs = tf.nest.flatten(self.model(tf.constant(ids), *self.last["rest"]))[0]
-            return axes_of(ids, np.asarray(outputs), self.vocab_size or outputs.shape[-1])  # type: ignore[return-value]
+            return axes_of(ids, np.asarray(outputs), self.facts.vocab_size(outputs))  # type: ignore[return-value]
 
         def reseed() -> None:
             for one, value in seeds:
                 one.assign(value)
 
-        self.watching.ask(read, self.last["ids"], self.vocab_size or 2, reseed)
+        self.watching.ask(read, self.last["ids"], self.last["vocab_size"], reseed)
 
     @property
-    def parts(self) -> list[Any]:
-        return list(self.model._flatten_layers())
-
-    @property
-    def table(self) -> Any:
-        return next((part for part in self.parts if isinstance(part, keras.layers.Embedding)), None)
-
-    @property
-    def place_of_table(self) -> int | None:
-        weights = [id(_plain(one)) for one in self.model.trainable_variables]
-        wanted = None if self.table is None else id(_plain(self.table.embeddings))
-        return weights.index(wanted) if wanted in weights else None
-
-    @property
-    def vocab_size(self) -> int | None:
-        return None if self.table is None else self.table.input_dim
-
-    @property
-    def names(self) -> list[str]:
-        return [_name(one) for one in self.model.trainable_variables]
-
-    @property
-    def modal(self) -> bool:
-        shares = [getattr(part, name, 0) for part in self.parts for name in ("rate", "dropout")]
-        dropout = any(share > 0 for share in shares if isinstance(share, float))
-        return dropout or any(isinstance(part, keras.layers.BatchNormalization) for part in self.parts)
-
-
-def _plain(variable: Any) -> Any:
-    """TensorFlow's own variable of a Keras one."""
-    return variable.value if isinstance(variable, keras.Variable) else variable
-
-
-def _name(variable: Any) -> str:
-    return getattr(variable, "path", variable.name)
-
-
-def _is_state(variable: Any) -> bool:
-    """Whether a variable is no weight: a seed, a kept state, a moving mean."""
-    return any(word in variable.path for word in ("seed", "state", "moving")) or "int" in str(variable.dtype)
+    def facts(self) -> Facts:
+        return Facts(self.model)
 
 
 def _norm(gradient: Any) -> Any:

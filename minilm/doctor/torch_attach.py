@@ -15,15 +15,14 @@ from torch import Tensor, nn
 from torch.nn.modules import module as modules
 from torch.optim import optimizer as optimizers
 
-from minilm.doctor.looking import batch_digest, continuing, is_close, look_at, moved_rows, saturation
+from minilm.doctor.looking import batch_digest, continuing, is_close, look_at, moved_rows
 from minilm.doctor.observation import Look, Observation
 from minilm.doctor.run import total
+from minilm.doctor.torch_facts import Facts
 from minilm.doctor.watching import Watching, axes_of, shares
 from minilm.records import Array
 
 __all__ = ["attach"]
-
-MODAL = (nn.Dropout, nn.Dropout1d, nn.modules.batchnorm._BatchNorm)
 
 
 @contextmanager
@@ -91,7 +90,7 @@ class _Watch:
             return
         self.complete()
         if not torch.is_grad_enabled():
-            self.tested |= module.training and self.modal
+            self.tested |= module.training and self.facts.modal
             return
         self.ids, self.arguments, self.logits, self.slopes = args[0].detach().cpu().numpy(), args, None, []
         self.carried = any(bool(part.any()) for part in _tensors(args[1:]) if part.is_floating_point())
@@ -107,7 +106,7 @@ class _Watch:
 
     def before_backward(self) -> None:
         if self.model is not None and self.stepped:
-            absent = self.absent()
+            absent = self.facts.absent(self.optimizer)
             self.leftover = total({name: norm for name, norm in self.norms().items() if name not in absent})
             self.stepped = False
 
@@ -136,11 +135,11 @@ class _Watch:
         return {
             "step": self.step, "loss": self.loss, "vocab_size": self.vocab_size,
             "batch": batch_digest(self.ids), "raw": self.raw, "used": self.used or self.raw,
-            "leftover": self.leftover, "training": self.model.training, "modal": self.modal,
+            "leftover": self.leftover, "training": self.model.training, "modal": self.facts.modal,
             "tested_in_training": self.tested, "carried": self.carried, "continues": self.continues,
             "rate": None if group["lr"] is None else float(group["lr"]),
             "optimizer": type(self.optimizer).__name__ if self.optimizer else "",
-            "embedding": self.table_name, "absent": self.absent(),
+            "embedding": self.facts.table_name, "absent": self.facts.absent(self.optimizer),
         }  # fmt: skip
 
     def complete(self) -> None:
@@ -198,59 +197,30 @@ class _Watch:
         changes = {name: float((now[name].detach() - old).norm()) for name, old in self.before.items()}
         sizes = {name: float(old.norm()) for name, old in self.before.items()}
         moved = ()
-        if self.table_name is not None:
-            old, new = self.before[self.table_name], now[self.table_name].detach()
+        if self.facts.table_name is not None:
+            old, new = self.before[self.facts.table_name], now[self.facts.table_name].detach()
             moved = moved_rows(self.ids, old.cpu().numpy(), new.cpu().numpy())
         slope = axes_of(self.ids, self.slopes[-1].cpu().numpy(), self.vocab_size)
         look = look_at(
-            self.ids, outputs, slope, self.loss, updates=changes, sizes=sizes, moved=moved, gates=self.gates()
+            self.ids,
+            outputs,
+            slope,
+            self.loss,
+            updates=changes,
+            sizes=sizes,
+            moved=moved,
+            gates=self.facts.gates(self.ids),
         )
         self.before, self.last_look = {}, look
         return look
 
-    def gates(self) -> dict[str, float]:
-        """Saturation of the first LSTM's gates, where it reads the embedding."""
-        lstm = next((part for part in self.model.modules() if isinstance(part, nn.LSTM)), None)
-        table = self.table
-        if lstm is None or table is None or lstm.input_size != table.embedding_dim:
-            return {}
-        bias = lstm.bias_ih_l0 + lstm.bias_hh_l0 if lstm.bias else torch.zeros(4 * lstm.hidden_size)
-        found = {"kernel": lstm.weight_ih_l0.T, "recurrent": lstm.weight_hh_l0.T, "bias": bias}
-        found["embedding"] = table.weight
-        return saturation(self.ids, {name: part.detach().cpu().numpy() for name, part in found.items()})
-
-    def absent(self) -> dict[str, str]:
-        """Parameters that can get no update, and why."""
-        if self.optimizer is None:
-            return {}
-        given = {id(weight) for group in self.optimizer.param_groups for weight in group["params"]}
-        reasons = {}
-        for name, weight in self.model.named_parameters():
-            if not weight.requires_grad:
-                reasons[name] = "its requires_grad is False"
-            elif id(weight) not in given:
-                reasons[name] = "the optimizer was not given it"
-        return reasons
-
     @property
-    def table(self) -> nn.Embedding | None:
-        return next((part for part in self.model.modules() if isinstance(part, nn.Embedding)), None)
-
-    @property
-    def table_name(self) -> str | None:
-        table = self.table
-        return next(
-            (n for n, w in self.model.named_parameters() if table is not None and w is table.weight), None
-        )
+    def facts(self) -> Facts:
+        return Facts(self.model)
 
     @property
     def vocab_size(self) -> int:
-        return self.table.num_embeddings if self.table is not None else self.logits.shape[-1]
-
-    @property
-    def modal(self) -> bool:
-        parts = self.model.modules()
-        return any(isinstance(part, MODAL) and getattr(part, "p", 1) > 0 for part in parts)
+        return self.facts.vocab_size(self.logits)
 
 
 def _reads_ids(module: nn.Module, args: tuple[Any, ...]) -> bool:
