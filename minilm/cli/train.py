@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import inf
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -15,6 +16,7 @@ import click
 
 from minilm.backends import BACKENDS, available
 from minilm.backends.folder import write_model
+from minilm.backends.workers import LostWorkerError, this_worker
 from minilm.errors import MinilmError
 from minilm.records import TrainStep
 
@@ -35,8 +37,8 @@ SECONDS_BETWEEN_SAVES = 30.0
 @click.option("--embedding", type=int, help="Numbers of an embedding: 64, or 48 for stories.")
 @click.option("--hidden", type=int, help="Units of an LSTM layer: 128.")
 @click.option("--layers", default=1, show_default=True, help="LSTM layers, 1 to 3.")
-@click.option("--dropout", type=float, help="After every layer: 0.2, or 0 for stories.")
-@click.option("--batch", type=int, help="Rows of a batch: 16, or 8 stories.")
+@click.option("--dropout", type=float, help="After every layer: 0.3, or 0 for stories.")
+@click.option("--batch", type=int, help="Rows of a batch: 8.")
 @click.option("--length", type=int, help="Tokens of a row: 64, or a whole story.")
 @click.option("--rate", type=float, help="Peak of Adam's learning rate: 0.005, or 0.02 for stories.")
 @click.option("--clip", default=1.0, show_default=True, help="Bound of the global gradient norm; 0: none.")
@@ -47,12 +49,24 @@ SECONDS_BETWEEN_SAVES = 30.0
 def command(out: str, resume: bool, as_lines: bool, **options: Any) -> None:
     """Train a tokenizer and an LSTM language model on files, or on Storyland, the built-in stories."""
     from minilm.cli.train_run import fresh, resumed
+    from minilm.cli.train_workers import agreed, leave
 
     folder = Path(out)
     _check(folder, resume, options)
     options["backend_given"] = options["backend"] is not None
     options["backend"] = options["backend"] or ("torch" if "torch" in available() else "numpy")
-    run = resumed(folder / "checkpoints", options) if resume else fresh(options)
+    run = agreed(resumed(folder / "checkpoints", options) if resume else fresh(options))
+    if this_worker().leads:
+        _announce(run)
+        stopped = _train(run, folder, as_lines)
+    else:
+        stopped = _follow(run)
+    if stopped:
+        sys.exit(128 + stopped)
+    leave()
+
+
+def _announce(run: Any) -> None:
     for notice in run.notices:
         click.echo(f"note: {notice}", err=True)
     if run.floor:
@@ -61,12 +75,6 @@ def command(out: str, resume: bool, as_lines: bool, **options: Any) -> None:
             f"{run.floor.per_character:.4f} per character",
             err=True,
         )
-    stopped = _train(run, folder, as_lines)
-    if stopped:
-        click.echo(f"stopped; go on with: minilm train --out {_quoted(folder)} --resume", err=True)
-        sys.exit(128 + stopped)
-    click.echo(f"model: {folder / 'model'}", err=True)
-    click.echo(f"open it: minilm generate --model {_quoted(folder / 'model')}", err=True)
 
 
 def _check(folder: Path, resume: bool, options: dict[str, Any]) -> None:
@@ -82,24 +90,48 @@ def _check(folder: Path, resume: bool, options: dict[str, Any]) -> None:
 
 def _train(run: Any, folder: Path, as_lines: bool) -> int:
     """Train, save and show; returns the number of the signal that stopped it, or 0."""
+    from minilm.cli.train_workers import reached
     from minilm.faces.progress import training
     from minilm.training.checkpoint import save
 
-    def keep(step: TrainStep) -> None:
-        save(folder / "checkpoints", run.model, step.index, step.tokens, run.settings, run.codec.model_bytes)
+    def keep(step: int, tokens: int) -> None:
+        save(folder / "checkpoints", run.model, step, tokens, run.settings, run.codec.model_bytes)
 
-    total, last = run.settings["steps"], monotonic()
+    total, step = run.settings["steps"], None
+    last = monotonic() if this_worker().size == 1 else -inf  # several workers: one may be lost at once
     with _signals() as caught:
-        for step in training(run.steps(), total, run.settings["backend"], run.start):
-            _render(step, run.characters, as_lines)
-            if caught:
-                keep(step)
-                return caught[0]
-            if step.index == total or monotonic() - last > SECONDS_BETWEEN_SAVES:
-                keep(step)
-                last = monotonic()
+        try:
+            for step in training(run.steps(), total, run.settings["backend"], run.start):
+                _render(step, run.characters, as_lines)
+                if caught or step.index == total or monotonic() - last > SECONDS_BETWEEN_SAVES:
+                    keep(step.index, step.tokens)
+                    last = monotonic()
+                if caught:
+                    break
+        except LostWorkerError:
+            keep(*reached(run, step))
+            if not caught:
+                raise
+    if caught:
+        click.echo(f"stopped; go on with: minilm train --out {_quoted(folder)} --resume", err=True)
+        return caught[0]
     _finish(run, folder / "model")
+    click.echo(f"model: {folder / 'model'}", err=True)
+    click.echo(f"open it: minilm generate --model {_quoted(folder / 'model')}", err=True)
     return 0
+
+
+def _follow(run: Any) -> int:
+    """Take part in the first worker's training: nothing is written or shown; returns as _train does."""
+    with _signals() as caught:
+        try:
+            for _ in run.steps():
+                if caught:
+                    break
+        except LostWorkerError:
+            if not caught:
+                raise
+    return caught[0] if caught else 0
 
 
 def _finish(run: Any, target: Path) -> None:

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import tokenizer
-from minilm import backends, builtin
+from minilm import builtin
+from minilm.cli.train_workers import model_of
 from minilm.errors import MinilmError
 from minilm.protocols import Trainable
 from minilm.records import ModelConfig, OptimizerConfig, TrainStep
@@ -29,14 +30,14 @@ FILES = {
     "vocab_size": 2000,
     "embedding": 64,
     "hidden": 128,
-    "dropout": 0.2,
-    "batch": 16,
+    "dropout": 0.3,
+    "batch": 8,
     "length": 64,
     "rate": 5e-3,
     "beta2": 0.999,
-    "steps": 2000,
+    "steps": 4000,
 }
-HELD_OUT_LENGTH = 256  # validation windows are longer than training ones: fewer tokens without a past
+HELD_OUT_LENGTH = 1024  # validation windows are longer than training ones: fewer tokens without a past
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,10 +136,10 @@ def _run(
     if length > longest and not corpus.whole:
         notices = (*notices, f"the text has {longest + 1} tokens; rows are {longest} long, not {length}")
     held = encode_documents(codec, corpus.held_out)
-    held_out = tuple(in_order(held, 64, max(HELD_OUT_LENGTH, length)))
+    held_out = tuple(in_order(held, 8, max(HELD_OUT_LENGTH, length)))
     targets = sum(batch.tokens for batch in held_out)
     return Run(
-        backends.create(settings["backend"], config, settings["dtype"], device),
+        model_of(settings, config, device),
         codec,
         Batches(documents, settings["batch"], length, settings["seed"]),
         held_out,
