@@ -13,8 +13,8 @@ FLOORS = {  # room -> floor; a room imports itself and lower floors
     "protocols": 2, "weights": 2,
     "sampling": 3, "inside": 3, "backends": 3,
     "generation": 4, "training": 4, "attribution": 4,
-    "builtin": 5, "comparison": 5, "doctor": 5, "bench": 5,
-    "faces": 6,
+    "builtin": 5, "comparison": 5, "doctor": 5,
+    "faces": 6, "bench": 6,
     "studio": 7, "grading": 7,
     "cli": 8,
     "": 9, "__main__": 9,  # minilm itself: the public names

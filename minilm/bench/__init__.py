@@ -30,6 +30,8 @@ BENCHES = {  # name -> (module, function, what must be importable)
     "watching-torch": ("minilm.bench.watching", "torch_figures", ("torch",)),
     "watching-tensorflow": ("minilm.bench.watching", "tensorflow_figures", ("tensorflow",)),
     "watching-numpy": ("minilm.bench.watching", "numpy_figures", ()),
+    "doctor-torch": ("minilm.bench.torch_doctor", "figures", ("torch",)),
+    "doctor-tensorflow": ("minilm.bench.tensorflow_doctor", "figures", ("tensorflow",)),
     "tokenizer": ("minilm.bench.tokenizer_training", "figures", ()),
 }
 

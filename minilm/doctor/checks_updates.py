@@ -172,7 +172,8 @@ def saturated_gates(run: Run) -> Finding | None:
             if seen is not run.steps[0]:
                 cause += ", and was not at step 1: the updates are too large"
             return Finding(
-                "saturated_gates", seen.step, look.gates[gate], f"share of gate {gate}'s values at 0 or 1", cause,
+                "saturated_gates", seen.step, look.gates[gate], f"share of gate {gate}'s values at 0 or 1",
+                cause,
                 "first weights within ±1/√H, biases 0 (forget 1), or a smaller rate",
             )  # fmt: skip
     return None
