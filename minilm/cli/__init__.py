@@ -26,6 +26,7 @@ COMMANDS = {  # name -> (module, one line); the first five are the first hour's
     "debug": ("minilm.cli.debug", "Step through a generation by hand: forward, back, otherwise."),
     "tokenizer": ("minilm.cli.tokenizer", "Train, encode, and explain merge by merge."),
     "score": ("minilm.cli.score", "Surprisal, rank and candidates of a given text; perplexity."),
+    "inside": ("minilm.cli.inside", "Gates, memory, attention, logit lens, neighbours and units."),
     "trace": ("minilm.cli.trace", "A recorded run: show, check, diff, replay, sweep, draw."),
     "check-setup": ("minilm.cli.check_setup", "What this machine can run, and how to mend the rest."),
     "doctor": ("minilm.cli.doctor", "Find what is wrong with a training loop; the bug museum."),

@@ -2,8 +2,9 @@
 
 c_T = sum over t of (product of the forget gates after t) i_t g_t, plus what was there before; and
 h_T = o_T tanh(c_T). tanh is shared in proportion: a part p of the cell c gives o p tanh(c)/c, where tanh(c)/c
-is 1 at c = 0. So the parts, the start and the head's bias add up to the logit; what is missing, rounding alone,
-is shown. The split is of the last layer: in a deeper LSTM its input at a place holds earlier tokens too.
+is 1 at c = 0. So the parts, the start and the head's bias add up to the logit; what is missing, which is
+rounding alone, is shown. The split is of the last layer: in a deeper LSTM its input at a place holds earlier
+tokens too.
 """
 
 from __future__ import annotations

@@ -192,7 +192,7 @@ def _escaped(found: re.Match[str]) -> str:
 
 
 def _check_text(stage: str, text: object) -> None:
-    """Refuse what is no text, is empty, or is so long or so nested that it is meant to hurt."""
+    """Refuse what is no text, is empty, is too long, or is no text that UTF-8 can write."""
     if not isinstance(text, str) or not text:
         raise MinilmError(f"{stage} must be given a text that is not empty, got {text!r:.80}")
     if len(text) > LONGEST:
