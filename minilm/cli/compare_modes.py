@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from minilm.errors import MinilmError
+
 __all__ = ["mode_options", "run_mode"]
 
 _OPTIONS = (
@@ -15,6 +17,9 @@ _OPTIONS = (
     click.option("--seconds", default=60.0, show_default=True, help="How long a student's file may run."),
     click.option("--rows", is_flag=True, help="List the known differences between the frameworks, by name."),
     click.option("--with", "injected", metavar="ROWS", help="Switch rows on, by commas, and see them named."),
+    click.option("--native", metavar="A,B", help="Explain the gap that two frameworks' own defaults leave."),
+    click.option("--ladder", is_flag=True, help="Make them equal one correction at a time (see --native)."),
+    click.option("--plot", metavar="FILE", help="Draw the ladder, as PNG or SVG."),
 )
 
 
@@ -39,9 +44,13 @@ def run_mode(options: dict[str, Any], as_lines: bool) -> int | None:
     if options["rows"] or options["injected"]:
         from minilm.cli import compare_causes
 
-        return (
-            compare_causes.with_rows(options["injected"], as_lines)
-            if options["injected"]
-            else compare_causes.show_rows()
-        )
+        asked = options["injected"]
+        return compare_causes.with_rows(asked, as_lines) if asked else compare_causes.show_rows()
+    if options["plot"] and not options["ladder"]:
+        raise MinilmError("--plot draws the ladder; give --ladder too")
+    if options["native"] or options["ladder"]:
+        from minilm.cli import compare_native
+
+        mode = compare_native.show_ladder if options["ladder"] else compare_native.explain
+        return mode(options, as_lines)
     return None

@@ -21,9 +21,20 @@ __all__ = ["Cause", "Diagnosis", "Gap", "Subject", "diagnose", "gap"]
 class Subject(Protocol):
     """One side of a comparison: it can be run with any of its rows in their neutral form."""
 
-    name: str
-    rows: Sequence[str]
-    tolerance: float
+    @property
+    def name(self) -> str:
+        """What it is called in a sentence."""
+        ...
+
+    @property
+    def rows(self) -> Sequence[str]:
+        """The rows whose neutral form it knows."""
+        ...
+
+    @property
+    def tolerance(self) -> float:
+        """What is as good as equal."""
+        ...
 
     def observe(self, neutral: frozenset[str] = frozenset()) -> Mapping[str, Array]:
         """Everything that is measured, by name."""
@@ -47,7 +58,7 @@ class Cause:
 
     row: Row
     alone: Gap
-    left: Gap
+    left: float
 
 
 @dataclass(frozen=True, slots=True)
