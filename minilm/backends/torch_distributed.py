@@ -7,6 +7,7 @@ is started or restarted here: that is torchrun's affair.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
@@ -27,7 +28,7 @@ from minilm.backends.workers import LostWorkerError, Worker, this_worker
 from minilm.errors import MinilmError
 from minilm.records import Array, Gradients, ModelConfig
 
-__all__ = ["DistributedLSTM", "create", "finish", "from_first"]
+__all__ = ["DistributedLSTM", "all_equal", "create", "finish", "from_first"]
 
 PATIENCE = timedelta(minutes=10)  # of a worker that waits for another, which may be saving
 
@@ -61,6 +62,14 @@ def from_first(number: int, device: str = "cpu") -> int:
     with _together():
         dist.broadcast(told, 0)
     return int(told)
+
+
+def all_equal(number: int, device: str = "cpu") -> bool:
+    """Whether all workers give the same number (below 2**63); every worker calls it."""
+    extremes = torch.tensor([number, -number], device=device)
+    with _together():
+        dist.all_reduce(extremes, dist.ReduceOp.MAX)
+    return int(extremes[0]) == -int(extremes[1])
 
 
 def finish() -> None:
@@ -162,4 +171,6 @@ def _together() -> Iterator[None]:
 
 
 def _line(error: Exception) -> str:
-    return str(error).partition("\n")[0].strip()[:200]
+    """The reason alone, without the framework's place in its source and its advice."""
+    first = str(error).partition("\n")[0].strip()
+    return re.sub(r"^\[[^]]*\] ", "", first).partition(". ")[0][:200]

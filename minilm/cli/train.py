@@ -109,7 +109,9 @@ def _train(run: Any, folder: Path, as_lines: bool) -> int:
                 if caught:
                     break
         except LostWorkerError:
-            keep(*reached(run, step))
+            made, tokens = reached(run, step)
+            if made > run.start:
+                keep(made, tokens)
             if not caught:
                 raise
     if caught:

@@ -41,20 +41,19 @@ def model_of(settings: Mapping[str, Any], config: ModelConfig, device: str) -> T
 def agreed(run: Run) -> Run:
     """The run with as many steps as the first worker plans.
 
-    Raises MinilmError where a worker has another text, tokenizer, setting or checkpoint than the first.
+    Raises MinilmError, on all of them, where a worker has another text, tokenizer, setting or checkpoint.
     """
     if this_worker().size == 1:
         return run
-    from minilm.backends.torch_distributed import from_first
+    from minilm.backends.torch_distributed import all_equal, from_first
 
     device = getattr(run.model, "device", "cpu")
     steps = from_first(run.settings["steps"], device)
     run = replace(run, settings={**run.settings, "steps": steps})
-    own = _fingerprint(run)
-    if from_first(own, device) != own:
+    if not all_equal(_fingerprint(run), device):
         raise MinilmError(
-            f"Worker {this_worker().rank} has another text, setting or checkpoint than worker 0; "
-            "give all the same options, texts and --out, as shared folders or copies"
+            "The workers have different texts, settings or checkpoints; "
+            "give all the same options, and --text and --out as shared folders or copies"
         )
     return run
 
