@@ -164,3 +164,11 @@ def test_no_step_seen_is_refused():
         pass
     with pytest.raises(doctor.watching.MinilmError, match="No training step was seen"):
         watching.findings()
+
+
+def test_a_loop_watched_in_two_parts_goes_on_counting_and_gives_no_finding():
+    """Adam's first step alone is bounded by the rate, and only fresh weights lose ln V."""
+    loop = Loop()
+    assert names(loop, 20)[0] == []
+    found, watching, _ = names(loop, 20)
+    assert (found, watching.records[0].step) == ([], 21)

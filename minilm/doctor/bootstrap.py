@@ -10,15 +10,15 @@ import ast
 import runpy
 import sys
 from contextlib import ExitStack
-from importlib import import_module
 from pathlib import Path
 
+from minilm.doctor import attach_tensorflow, attach_torch
 from minilm.doctor.observation import save
 from minilm.doctor.watching import Enough, Watching
 
 __all__ = ["frameworks_of", "main"]
 
-FRAMEWORKS = {"torch": "minilm.doctor.torch_attach", "tensorflow": "minilm.doctor.tensorflow_attach"}
+FRAMEWORKS = {"torch": attach_torch, "tensorflow": attach_tensorflow}
 MEANT = {"torch": "torch", "tensorflow": "tensorflow", "keras": "tensorflow"}
 
 
@@ -44,8 +44,7 @@ def main(file: str, record: str, steps: int, arguments: list[str]) -> None:
     try:
         with ExitStack() as stack:
             for name in frameworks_of(Path(file).read_text("utf-8")):
-                attach = import_module(FRAMEWORKS[name]).attach
-                watched.append(stack.enter_context(attach(limit=steps)))
+                watched.append(stack.enter_context(FRAMEWORKS[name](limit=steps)))
             runpy.run_path(file, run_name="__main__")
     except Enough:
         pass

@@ -71,7 +71,7 @@ class _Watch:
 
     def __init__(self, model: Any, optimizer: Any, watching: Watching) -> None:
         self.model, self.optimizer, self.watching = model, optimizer, watching
-        self.step = 1
+        self.step, self.begun = 1, None
         self.call: dict[str, Any] | None = None
         self.found: dict[str, Any] | None = None
         self.last_look: Look | None = None
@@ -114,6 +114,9 @@ class _Watch:
         """Update, and put the step on record, now or each time that the trace runs."""
         if self.found is None or self.optimizer not in (None, optimizer):
             return apply(optimizer, gradients, variables)
+        if self.begun is None:
+            with tf.init_scope():  # its first step here need not be its first at all
+                self.begun = int(optimizer.iterations)
         self.optimizer, found, self.found, self.call = optimizer, self.found, None, None
         targets = list(variables if variables is not None else optimizer._trainable_variables)
         used = dict(zip((id(plain(one)) for one in targets), gradients, strict=True))
@@ -161,7 +164,7 @@ class _Watch:
         self.last_look = look
         self.last = {"vocab_size": facts.vocab_size(logits), "ids": ids, "rest": fixed["rest"]}
         seen = Observation(
-            step=self.step, loss=float(loss), vocab_size=self.facts.vocab_size(logits),
+            step=self.begun + self.step, loss=float(loss), vocab_size=self.facts.vocab_size(logits),
             batch=batch_digest(ids), raw=shares(names, raw), used=shares(names, used),
             training=fixed["training"], modal=facts.modal, carried=bool(carried), continues=continues,
             rate=float(self.optimizer.learning_rate), optimizer=type(self.optimizer).__name__,

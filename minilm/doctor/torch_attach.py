@@ -69,7 +69,7 @@ class _Watch:
 
     def __init__(self, model: nn.Module | None, optimizer: Any, watching: Watching) -> None:
         self.model, self.optimizer, self.watching = model, optimizer, watching
-        self.step, self.backwards = 1, 0
+        self.step, self.begun, self.backwards = 1, 0, 0
         self.ids: Array | None = None
         self.logits: Tensor | None = None
         self.slopes: list[Tensor] = []
@@ -117,6 +117,8 @@ class _Watch:
     def before_step(self, optimizer: Any, args: Any, options: Any) -> None:
         if self.model is None or self.optimizer not in (None, optimizer):
             return
+        if self.step == 1:  # its first step here need not be its first at all
+            self.begun = max((int(held.get("step", 0)) for held in optimizer.state.values()), default=0)
         self.optimizer = optimizer
         self.used = self.norms()
         if is_close(self.step):
@@ -133,7 +135,7 @@ class _Watch:
         """The fields of an observation that need no close look."""
         group = self.optimizer.param_groups[0] if self.optimizer else {"lr": None}
         return {
-            "step": self.step, "loss": self.loss, "vocab_size": self.vocab_size,
+            "step": self.begun + self.step, "loss": self.loss, "vocab_size": self.vocab_size,
             "batch": batch_digest(self.ids), "raw": self.raw, "used": self.used or self.raw,
             "leftover": self.leftover, "training": self.model.training, "modal": self.facts.modal,
             "tested_in_training": self.tested, "carried": self.carried, "continues": self.continues,

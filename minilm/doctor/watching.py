@@ -40,7 +40,7 @@ class Watching:
     def add(self, observation: Observation) -> None:
         """Keep one more step. Raises Enough where that was the last one asked for."""
         self.records.append(observation)
-        if self.limit is not None and observation.step >= self.limit:
+        if self.limit is not None and len(self.records) >= self.limit:
             raise Enough
 
     def ask(self, read: Read, ids: Array, vocab_size: int, reseed: Callable[[], None] = lambda: None) -> None:
