@@ -14,6 +14,7 @@ from minilm.records import ModelConfig
 from minilm.training.batches import Batch, Batches
 from minilm.training.branches import branch_steps, parting, weight_differences
 from minilm.training.fit import Schedule, dropout_masks, fit
+from minilm.training.snapshots import Snapshots
 from minilm.training.timeline import Timeline
 
 CONFIG = ModelConfig(20, 5, 6, layers=2, dropout=0.3, seed=1)
@@ -31,18 +32,22 @@ def equal(one, other):
     return set(one) == set(other) and all(np.array_equal(one[name], other[name]) for name in one)
 
 
-@pytest.fixture(scope="module")
-def straight():
-    """Snapshots after every step of a plain run, by backend; and its records."""
-    found = {}
-    for backend in BACKENDS:
+class Straight(dict):
+    """By backend, when asked for: snapshots after every step of a plain run, and its records."""
+
+    def __missing__(self, backend):
         model = backends.create(backend, CONFIG)
         states, records = [model.snapshot()], []
         for step in fit(model, BATCHES, SCHEDULE, watch=True):
             states.append(model.snapshot())
             records.append(step)
-        found[backend] = states, records
-    return found
+        self[backend] = states, records
+        return self[backend]
+
+
+@pytest.fixture(scope="module")
+def straight():
+    return Straight()
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -194,16 +199,33 @@ def test_a_damaged_snapshot_is_passed_over_for_the_one_before(tmp_path, straight
 
 def test_another_run_finds_nothing_in_the_folder(tmp_path):
     timeline(folder=tmp_path).jump(20)
-    other = Timeline(backends.create("numpy", CONFIG), BATCHES, Schedule(2e-2, 40), folder=tmp_path)
-    assert other.jump(18).replay.records[(), 18].rate == Schedule(2e-2, 40).at(17)
+
+    def slower(folder):
+        return Timeline(backends.create("numpy", CONFIG), BATCHES, Schedule(2e-3, 40), folder=folder)
+
+    assert equal(slower(tmp_path).jump(18).model.snapshot(), slower(None).jump(18).model.snapshot())
 
 
 def test_the_budget_holds_by_thinning_out_and_every_step_is_still_reached(straight):
     states, _ = straight["numpy"]
     size = sum(array.nbytes for array in states[0].values()) + 8
     place = timeline(budget=3 * size).jump(40)
+    branch = place.jump(5).with_rate(0.1).jump(40)
     assert len(place.replay.snapshots) <= 3
     assert equal(place.jump(23).model.snapshot(), states[23])
+    assert branch.jump(23).model.config == CONFIG
+    assert place.replay.snapshots.steps()[0] == 0
+
+
+def test_a_whole_run_fits_into_its_budget_without_thinning():
+    for steps in (99, 100, 101, 2000):
+        kept = Snapshots(1000, steps, budget=20_000)
+        every = kept.every
+        for step in range(0, steps + 1):
+            if kept.wants(step):
+                kept.keep((), step, {})
+        assert kept.every == every
+        assert len(kept) * 1000 <= 20_000
 
 
 def test_a_step_whose_numbers_are_not_finite_is_stopped_before_and_nothing_was_updated():
@@ -266,3 +288,35 @@ def test_a_condition_that_cannot_be_understood_is_one_line_and_the_place_stays(c
 def test_a_word_needs_a_tokenizer():
     with pytest.raises(MinilmError, match="needs a tokenizer"):
         timeline().course("token 'dragon' seen")
+
+
+def test_branches_in_a_folder_do_not_write_over_each_other(tmp_path, straight):
+    states, _ = straight["numpy"]
+    own = Batch(np.full((1, 2), 5), np.full((1, 2), 6), np.ones((1, 2), np.float32))
+
+    def ends(folder):
+        start = timeline(folder=folder)
+        trunk = start.jump(30)
+        lines = [trunk, start.jump(10).with_rate(0.3).jump(30), start.jump(10).with_batch(own).jump(30)]
+        start.replay.forget()
+        return [line.model.snapshot() for line in lines]
+
+    kept, plain = ends(tmp_path), ends(None)
+    assert equal(kept[0], states[30])
+    assert all(equal(a, b) for a, b in zip(kept, plain, strict=True))
+    assert not equal(kept[0], kept[1])
+
+
+def test_a_place_reached_in_replays_keeps_the_count_of_tokens(straight):
+    _, records = straight["numpy"]
+    place = timeline().jump(40)
+    place.replay.records.clear()
+    assert place.jump(27).step == records[26]
+
+
+def test_looking_at_a_place_after_the_model_was_used_elsewhere_needs_only_forgetting(straight):
+    states, _ = straight["numpy"]
+    place = timeline().jump(12)
+    place.model.restore({name: np.zeros_like(array) for name, array in states[0].items()})
+    place.replay.forget()
+    assert equal(place.model.snapshot(), states[12])

@@ -20,7 +20,7 @@ from minilm.training.plan import Change, OtherBatch
 
 __all__ = ["BUDGET", "Snapshots"]
 
-BUDGET = 280_000_000  # bytes that all snapshots together may take
+BUDGET = 290_000_000  # bytes that all snapshots together may take
 CLOSEST = 8  # steps between two snapshots at least: nearer ones would cost more than a replay
 
 Key = tuple[tuple[Change, ...], int]
@@ -36,7 +36,7 @@ class Snapshots:
         """size: bytes of one snapshot; steps: of the whole training."""
         if budget < 2 * size:
             raise MinilmError(f"Snapshots of {size} bytes need a budget for two at least, got {budget}")
-        self.every = max(CLOSEST, math.ceil(steps * size / budget))
+        self.every = max(CLOSEST, math.ceil(steps * size / (budget - size)))
         self.damaged: list[str] = []
         self._size, self._budget = size, budget
         self._folder = None if folder is None else Path(folder)
