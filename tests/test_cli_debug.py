@@ -208,3 +208,10 @@ def test_an_instruct_model_without_its_template_is_told_so(folder, monkeypatch):
         assert "instruct model run without its chat template" in said
         assert said.count("\n") == 1
     assert "instruct" not in CliRunner().invoke(minilm, [*words, "--chat"]).stderr
+
+
+def test_no_control_character_of_a_token_reaches_the_terminal(debug):
+    escape = 4 + 0x1B
+    for part in debug(f"stages Bias({{{escape}: 99.0}})", "c 2", "print cursor.text", "peek", "switch"):
+        assert "\x1b" not in part
+    assert "\\x1b\\x1b" in debug(f"stages Bias({{{escape}: 99.0}})", "c 2")[1]
