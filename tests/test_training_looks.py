@@ -24,7 +24,7 @@ STEP = TrainStep(
     tokens=5,
     rate=0.1,
     clip_factor=0.5,
-    losses=np.array([[0.5, 2.5, 1.0], [3.0, 0.25, 0.0]]),
+    losses=np.array([[0.5, 2.5, 1.0], [3.0, 0.25, 9.0]]),  # 9 stands on padding
     norms={"a": ParameterNorms(3.0, 0.1, 10.0), "b": ParameterNorms(4.0, 0.2, 0.0)},
     targets=np.array([[5, 6, 3], [7, 3, -1]]),
 )
@@ -65,14 +65,16 @@ def test_the_global_norm_is_over_all_parameters():
 @pytest.mark.parametrize("backend", backends.available())
 def test_losses_targets_and_norms_of_a_real_step_are_the_framework_s(backend):
     config = ModelConfig(20, 5, 6, layers=2, seed=1)
-    batches = Batches([np.random.default_rng(3).integers(4, 20, 300)], 3, 8, seed=2)
+    batches = Batches([np.random.default_rng(n).integers(4, 20, 4 + n) for n in range(5)], 3, 8, seed=2)
     model = backends.create(backend, config)
     before = {name: np.array(a, np.float64) for name, a in model.weights().items()}
     batch = batches.batch(0)
     gradients = model.gradients(batch.inputs, batch.targets, batch.mask)
     expected = {name: np.linalg.norm(np.array(a, np.float64)) for name, a in gradients.arrays.items()}
     step = next(iter(fit(model, batches, Schedule(1e-2, 5), watch=True)))
-    assert np.array_equal(step.targets, batch.targets)
+    assert (batch.mask == 0).any()
+    assert np.array_equal(step.targets == -1, batch.mask == 0)
+    assert np.array_equal(step.targets[batch.mask == 1], batch.targets[batch.mask == 1])
     np.testing.assert_allclose(step.losses, gradients.losses)
     for name, norms in step.norms.items():
         after = np.array(model.weights()[name], np.float64)

@@ -217,6 +217,14 @@ def test_the_budget_holds_by_thinning_out_and_every_step_is_still_reached(straig
     assert place.replay.snapshots.steps()[0] == 0
 
 
+def test_thinning_out_never_drops_the_start_of_a_run_that_goes_on():
+    kept = Snapshots(1000, 35, budget=3000)
+    for step in (5, *range(8, 40, 2)):
+        kept.keep((), step, {"a": np.zeros(1)})
+    assert kept.steps()[0] == 5
+    assert kept.nearest([()] * 8)[0] == 5
+
+
 def test_a_whole_run_fits_into_its_budget_without_thinning():
     for steps in (99, 100, 101, 2000):
         kept = Snapshots(1000, steps, budget=20_000)
