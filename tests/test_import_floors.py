@@ -45,7 +45,7 @@ FRAMEWORKS = {  # package -> the modules that may import it
     "click": r"minilm\.cli(\.\w+)?",
     "fastapi": r"minilm\.studio\.\w+",
     "uvicorn": r"minilm\.studio\.\w+",
-    "llguidance": r"minilm\.sampling\.constraint\w*",
+    "llguidance": r"minilm\.(sampling|bench)\.constraint\w*",
     "sentencepiece": r"(tokenizer|minilm\.bench)\.\w+",
 }
 

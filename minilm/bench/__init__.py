@@ -32,6 +32,7 @@ BENCHES = {  # name -> (module, function, what must be importable)
     "watching-numpy": ("minilm.bench.watching", "numpy_figures", ()),
     "doctor-torch": ("minilm.bench.torch_doctor", "figures", ("torch",)),
     "doctor-tensorflow": ("minilm.bench.tensorflow_doctor", "figures", ("tensorflow",)),
+    "constraints": ("minilm.bench.constraint_steps", "figures", ("llguidance",)),
     "tokenizer": ("minilm.bench.tokenizer_training", "figures", ()),
 }
 

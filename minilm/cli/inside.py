@@ -18,6 +18,7 @@ from minilm.faces import text as text_face
 from minilm.faces.visible import piece
 from minilm.generation.texts import TokenTexts
 from minilm.generation.trace import as_json, dumps
+from minilm.protocols import Inspectable
 
 __all__ = ["command"]
 
@@ -35,6 +36,13 @@ class Asked:
     def names(self) -> list[str]:
         """The prompt's tokens as they are written."""
         return [self.name(i) for i in self.ids]
+
+    @property
+    def model(self) -> Inspectable:
+        """The model, where its two ends can be looked at."""
+        if not isinstance(self.opened.model, Inspectable):
+            raise MinilmError(f"{self.opened.model.name} shows neither its embeddings nor its head")
+        return self.opened.model
 
     def show(self, table: str, records: list[Any], **picture: Any) -> None:
         """Print the table, or the records as JSON lines; draw the picture where one is asked for."""
@@ -112,7 +120,7 @@ def _memory(asked: Asked) -> None:
     """The exact split of a logit over the tokens that an LSTM's cell remembers."""
     reading = inside.look(asked.opened.model, asked.ids, "gates", "cell")
     target, against, of = _targets(asked, reading)
-    found = inside.memory(asked.opened.model, reading, target, against)
+    found = inside.memory(asked.model, reading, target, against)
     asked.show(tables.memory_table(found, asked.names, of), [found], memory=found, names=asked.names, of=of)
 
 
@@ -135,7 +143,7 @@ def _neighbours(asked: Asked) -> None:
     """The tokens whose embeddings lie nearest to a token's: --token, or the prompt's last."""
     token_id = asked.token("token")
     one = asked.ids[-1] if token_id is None else token_id
-    found = inside.neighbours(asked.opened.model, one, asked.options["count"])
+    found = inside.neighbours(asked.model, one, asked.options["count"])
     names = [asked.name(n.id) for n in found]
     table = f"nearest to {asked.name(one)}\n\n{tables.neighbours_table(found, asked.name)}"
     asked.show(table, list(found), near=found, names=names, of=asked.name(one))
@@ -146,7 +154,7 @@ def _units(asked: Asked) -> None:
     """What each hidden unit adds to a logit, or to one token rather than another."""
     reading = inside.look(asked.opened.model, asked.ids, "hidden")
     target, against, of = _targets(asked, reading)
-    found = inside.units(asked.opened.model, reading, target, against)
+    found = inside.units(asked.model, reading, target, against)
     asked.show(tables.units_table(found, of), [found], units=found, of=of)
 
 

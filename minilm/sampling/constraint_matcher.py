@@ -37,10 +37,13 @@ class State:
 
 
 class Matcher:
-    """A constraint over a vocabulary; state() is a pure function, kept quick by a matcher that moves."""
+    """A constraint over a vocabulary; state() is a pure function, kept quick by a matcher that moves.
+
+    lark: the grammar; view: llguidance's own view of the vocabulary.
+    """
 
     def __init__(self, lark: str, vocabulary: Vocabulary, view: Any) -> None:
-        self._vocabulary = vocabulary
+        self._vocabulary, self.lark, self.view = vocabulary, lark, view
         self._runs = {True: _Run(lark, view), False: _Run('%llguidance {"no_forcing": true}\n' + lark, view)}
         self._states: OrderedDict[tuple[Any, ...], State] = OrderedDict()
         self._lock = threading.Lock()  # one matcher serves every cursor of a session
