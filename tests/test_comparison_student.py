@@ -16,6 +16,7 @@ from minilm.comparison.lstm_variants import Variant
 from minilm.comparison.student import compare_files, compare_student
 from minilm.comparison.student_contract import Framework, ask
 from minilm.comparison.student_template import template
+from minilm.comparison.two_models import compare_models
 from minilm.errors import MinilmError
 
 FRAMEWORKS = ("numpy", "torch", "tensorflow")
@@ -220,3 +221,71 @@ def test_our_process_imports_no_framework(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def small_net(arrays, order=(0, 1, 2, 3)):
+    """A torch net with canonical arrays, its gates read in another order."""
+    import torch
+    from torch import nn
+
+    def blocks(name):
+        parts = np.split(np.array(arrays[name]), 4, axis=-1)
+        return torch.tensor(np.concatenate([parts[k] for k in order], axis=-1))
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.table, self.head = nn.Embedding(7, 3), nn.Linear(4, 7)
+            self.lstm = nn.LSTM(3, 4, batch_first=True)
+            with torch.no_grad():
+                self.table.weight.copy_(torch.tensor(np.array(arrays["embedding"])))
+                self.lstm.weight_ih_l0.copy_(blocks("lstm.0.kernel").T)
+                self.lstm.weight_hh_l0.copy_(blocks("lstm.0.recurrent").T)
+                self.lstm.bias_ih_l0.copy_(blocks("lstm.0.bias"))
+                self.lstm.bias_hh_l0.zero_()
+                self.head.weight.copy_(torch.tensor(np.array(arrays["head.kernel"])).T)
+                self.head.bias.copy_(torch.tensor(np.array(arrays["head.bias"])))
+
+        def forward(self, ids, state=None):
+            values, state = self.lstm(self.table(ids), state)
+            return self.head(values), state
+
+    return Net()
+
+
+def test_a_wrapped_net_is_held_against_any_model():
+    pytest.importorskip("torch")
+    from minilm.backends import create, wrap
+
+    reference = create("numpy", case.CONFIG, weights=case.weights())
+    arrays = reference.weights()
+    equal = compare_models(reference, wrap(small_net(arrays)), [1, 2, 3, 2, 1])
+    assert equal.sentence.startswith("equal to numpy at all 5 steps: logits within")
+    other = compare_models(reference, wrap(small_net(arrays, (0, 1, 3, 2))), [1, 2, 3, 2, 1])
+    assert other.sentence.startswith("first difference at t=0, candidate, ")
+    assert other.sentence.endswith("; equal to numpy if the gates are ordered i,f,o,g")
+    ours = compare_models(reference, create("torch", case.CONFIG, weights=case.weights()), [1, 2, 3])
+    assert ours.equal
+    assert ours.compared == (
+        "input gate", "forget gate", "candidate", "output gate", "cell", "hidden state", "logits"
+    )  # fmt: skip
+
+
+def test_models_of_other_vocabularies_and_mixed_subjects_are_refused(tmp_path):
+    from minilm.backends import create
+    from minilm.records import ModelConfig
+
+    with pytest.raises(MinilmError, match="one vocabulary"):
+        compare_models(create("numpy", case.CONFIG), create("numpy", ModelConfig(8, 3, 4)), [1])
+    path = written(tmp_path, template("numpy"))
+    found = CliRunner().invoke(command, [str(tmp_path), str(path)]).exception
+    assert "A file is compared with reference or with a file" in str(found)
+
+
+def test_two_folders_are_compared_by_the_command():
+    from minilm import builtin
+
+    folder = str(builtin.folder())
+    done = CliRunner().invoke(command, [folder, folder, "--prompt", "Once upon"])
+    assert done.exit_code == 0, done.output
+    assert "output gate, cell, hidden state and logits within" in done.output

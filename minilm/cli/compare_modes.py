@@ -12,7 +12,7 @@ from minilm.errors import MinilmError
 __all__ = ["mode_options", "run_mode"]
 
 _OPTIONS = (
-    click.argument("subjects", nargs=-1, metavar="[reference FILE.py]"),
+    click.argument("subjects", nargs=-1, metavar="[reference FILE.py | MODEL MODEL]"),
     click.option("--template", metavar="FRAMEWORK", help="Print a student's file: numpy, torch, tensorflow."),
     click.option("--seconds", default=60.0, show_default=True, help="How long a student's file may run."),
     click.option("--rows", is_flag=True, help="List the known differences between the frameworks, by name."),
@@ -40,7 +40,7 @@ def run_mode(options: dict[str, Any], as_lines: bool) -> int | None:
     if options["subjects"]:
         from minilm.cli import compare_student
 
-        return 0 if compare_student.run(options["subjects"], options["seconds"], as_lines) else 1
+        return compare_student.run(options["subjects"], options, as_lines)
     if options["rows"] or options["injected"]:
         from minilm.cli import compare_causes
 

@@ -21,7 +21,14 @@ from minilm.comparison.hypotheses import Guess, explain
 from minilm.errors import MinilmError
 from minilm.records import Array
 
-__all__ = ["FirstDifference", "StudentVerdict", "answers_of", "compare_files", "compare_student"]
+__all__ = [
+    "FirstDifference",
+    "StudentVerdict",
+    "answers_of",
+    "compare_files",
+    "compare_student",
+    "first_difference",
+]
 
 TOLERANCE = 1e-5  # of numbers around 1: a float32 framework stays below it, every guess lies far above
 QUANTITIES = {  # in the order of computation
@@ -67,7 +74,7 @@ class StudentVerdict:
     def sentence(self) -> str:
         """The verdict as one sentence, the same for every framework."""
         if self.first is None:
-            what = " and ".join(self.compared)
+            what = " and ".join(part for part in (", ".join(self.compared[:-1]), self.compared[-1]) if part)
             return f"equal to {self.reference} at all {self.steps} steps: {what} within {self.tolerance:g}"
         if self.guess is None:
             return str(self.first)
@@ -85,12 +92,12 @@ def compare_student(file: str | Path, seconds: float = 60.0) -> StudentVerdict:
     shown = {name: array for name, array in answer.items() if name in ("hidden", "cell", "logits")}
     compared = tuple(QUANTITIES[name] for name in QUANTITIES if name in shown)
     reference = case.said_by()
-    first = _first(answer, reference)
+    first = first_difference(answer, reference)
     if first is None:
         return StudentVerdict(compared, case.STEPS, TOLERANCE, None, None)
     guess = explain(shown, case.said_by, TOLERANCE)
     gates = probed if guess is None else case.said_by(guess.variant)  # of the student, though it shows none
-    first = _first(gates | answer, reference) or first
+    first = first_difference(gates | answer, reference) or first
     return StudentVerdict(compared, case.STEPS, TOLERANCE, first, guess)
 
 
@@ -104,15 +111,20 @@ def compare_files(one: str | Path, other: str | Path, seconds: float = 60.0) -> 
             "let both define the same function"
         )
     compared = tuple(QUANTITIES[name] for name in ("cell", "hidden", "logits") if name in shared)
-    return StudentVerdict(compared, case.STEPS, TOLERANCE, _first(shared, left), None, Path(one).name)
+    return StudentVerdict(
+        compared, case.STEPS, TOLERANCE, first_difference(shared, left), None, Path(one).name
+    )
 
 
-def _first(answer: Mapping[str, Array], reference: Mapping[str, Array]) -> FirstDifference | None:
-    names = [name for name in QUANTITIES if name in answer]
-    for t in range(case.STEPS):
+def first_difference(
+    answer: Mapping[str, Array], reference: Mapping[str, Array], tolerance: float = TOLERANCE
+) -> FirstDifference | None:
+    """The first t of two answers (T, ...), and there the first of QUANTITIES, that differs; or None."""
+    names = [name for name in QUANTITIES if name in answer and name in reference]
+    for t in range(min((len(answer[name]) for name in names), default=0)):
         for name in names:
             apart = float(np.abs(answer[name][t] - reference[name][t]).max())
-            if not apart <= TOLERANCE:  # NaN is apart too
+            if not apart <= tolerance:  # NaN is apart too
                 return FirstDifference(t, QUANTITIES[name], apart)
     return None
 

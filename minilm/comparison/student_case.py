@@ -6,6 +6,8 @@ that a kernel taken the wrong way round is an error and no coincidence.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from minilm.comparison.lstm_variants import REFERENCE, Variant, Weights, run
@@ -13,7 +15,7 @@ from minilm.dice import generator
 from minilm.records import Array, ModelConfig
 from minilm.weights import shapes
 
-__all__ = ["CONFIG", "ids", "inputs", "layer", "said_by", "weights"]
+__all__ = ["CONFIG", "ids", "inputs", "layer", "said", "said_by", "weights"]
 
 CONFIG = ModelConfig(vocab_size=7, embedding_size=3, hidden_size=4)
 STEPS = 6
@@ -45,7 +47,12 @@ def layer() -> Weights:
 
 def said_by(variant: Variant = REFERENCE) -> dict[str, Array]:
     """What a variant makes of the case: i, f, g, o, cell and hidden (T, H), logits (T, V)."""
-    found = run(inputs(), layer(), variant)
-    arrays = weights()
-    logits = found["hidden"] @ arrays["head.kernel"] + arrays["head.bias"]
-    return found | {"logits": logits}
+    return said(weights(), ids(), variant)
+
+
+def said(arrays: Mapping[str, Array], read: Array, variant: Variant = REFERENCE) -> dict[str, Array]:
+    """The same of any canonical arrays with one LSTM layer, and any ids (T,)."""
+    whole = {name: np.asarray(array, np.float64) for name, array in arrays.items()}
+    parts = whole["lstm.0.kernel"], whole["lstm.0.recurrent"], whole["lstm.0.bias"]
+    found = run(whole["embedding"][read], parts, variant)
+    return found | {"logits": found["hidden"] @ whole["head.kernel"] + whole["head.bias"]}
