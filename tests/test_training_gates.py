@@ -86,7 +86,7 @@ def test_a_row_says_means_norms_and_what_is_saturated():
         pytest.approx(np.linalg.norm(moment.c[2])),
     )
     outer = np.concatenate([moment.i[2], moment.f[2], moment.o[2]])
-    assert row.saturated == pytest.approx(np.mean((outer < 0.05) | (outer > 0.95)))
+    assert row.saturated == pytest.approx(np.mean((outer < 0.1) | (outer > 0.9)))
 
 
 @pytest.mark.parametrize("layer", [-1, 2])

@@ -23,7 +23,7 @@ COMMANDS = {  # name -> (module, one line); the first five are the first hour's
     "compare": ("minilm.cli.compare", "Hold two frameworks side by side on equal weights."),
     "twin": ("minilm.cli.twin", "Two models in lockstep with the same dice; where they part."),
     "lesson": ("minilm.cli.lesson", "The course: list, start and check its lessons."),
-    "debug": ("minilm.cli.debug", "Step through a generation by hand: forward, back, otherwise."),
+    "debug": ("minilm.cli.debug", "Step through a generation or a training: on, back, otherwise."),
     "tokenizer": ("minilm.cli.tokenizer", "Train, encode, and explain merge by merge."),
     "score": ("minilm.cli.score", "Surprisal, rank and candidates of a given text; perplexity."),
     "inside": ("minilm.cli.inside", "Gates, memory, attention, logit lens, neighbours and units."),

@@ -12,20 +12,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from minilm.errors import MinilmError
+from minilm.inside.gates import CLOSED, OPEN
 from minilm.protocols import LanguageModel
 from minilm.records import Array, frozen_array
 from minilm.training.timeline import Timeline
 
 __all__ = ["GateMoment", "GateRow", "gate_moment", "gates_through"]
 
-CLOSED, OPEN = 0.05, 0.95  # a gate outside of these is saturated
-
 
 @dataclass(frozen=True, slots=True)
 class GateRow:
     """One token of a moment: the mean of each gate over H, the norms of cell and hidden state.
 
-    saturated: share of i, f and o below 0.05 or above 0.95.
+    saturated: share of i, f and o below 0.1 or above 0.9, as in minilm.inside.
     """
 
     id: int
