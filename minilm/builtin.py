@@ -5,6 +5,7 @@ Its folder is rebuilt by `make storyland`. Loading it needs NumPy alone.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -16,27 +17,31 @@ from minilm.protocols import Trainable
 if TYPE_CHECKING:
     from tokenizer import Tokenizer
 
-__all__ = ["RECIPE", "SETTINGS", "codec", "folder", "model"]
+__all__ = ["RECIPE", "SETTINGS", "Recipe", "codec", "folder", "model"]
 
 SETTINGS = MappingProxyType(
     {"prompt": "Once upon a time", "stages": "Temperature(0.8) TopK(40) TopP(0.95)", "seed": 0}
 )
 """What generating with it begins from, where the user says nothing."""
 
-RECIPE = MappingProxyType(
-    {
-        "vocab_size": 800,
-        "embedding": 48,
-        "hidden": 128,
-        "dropout": 0.0,
-        "batch": 8,
-        "length": 400,
-        "rate": 0.02,
-        "beta2": 0.98,
-        "steps": 1200,
-    }
-)
-"""How a Storyland model is trained in half a minute: sizes, whole stories as rows, Adam's rate and beta2."""
+
+@dataclass(frozen=True)
+class Recipe:
+    """Sizes and settings of a training run; length in tokens of a row, rate and beta2 of Adam."""
+
+    vocab_size: int
+    embedding: int
+    hidden: int
+    dropout: float
+    batch: int
+    length: int
+    rate: float
+    beta2: float
+    steps: int
+
+
+RECIPE = Recipe(800, 48, 128, dropout=0.0, batch=8, length=400, rate=0.02, beta2=0.98, steps=1200)
+"""How a Storyland model is trained in half a minute; a row is one whole story."""
 
 
 def folder() -> Path:

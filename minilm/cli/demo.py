@@ -11,6 +11,7 @@ from time import perf_counter
 
 import click
 
+from minilm.builtin import RECIPE
 from minilm.cli.demo_report import write_report
 from minilm.cli.demo_run import PROMPT, STAGES, compare_start, generate, train_gpt2, train_lstm, write_text
 from minilm.errors import MinilmError
@@ -21,7 +22,7 @@ __all__ = ["command"]
 
 @click.command(epilog="Example: minilm demo --out my-demo --steps 100")
 @click.option("--out", metavar="DIR", help="A new folder for all that it makes; demo by default.")
-@click.option("--steps", default=700, show_default=True, help="Training steps of the LSTM.")
+@click.option("--steps", default=RECIPE.steps, show_default=True, help="Training steps of the LSTM.")
 @click.option("--seed", default=0, show_default=True, help="Seed of stories, weights, batches and dice.")
 def command(out: str | None, steps: int, seed: int) -> None:
     """The whole product in about a minute: train, watch every token, compare frameworks, report."""

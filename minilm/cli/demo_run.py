@@ -13,11 +13,12 @@ import numpy as np
 import tokenizer
 from minilm import backends
 from minilm.backends.folder import write_model
+from minilm.builtin import RECIPE
 from minilm.cli.opening import open_model
 from minilm.faces.progress import training
 from minilm.generation import TraceWriter, start
 from minilm.protocols import Trainable
-from minilm.records import Array, ModelConfig, Step, TrainStep
+from minilm.records import Array, ModelConfig, OptimizerConfig, Step, TrainStep
 from minilm.training.batches import Batch, Batches, encode_documents, in_order
 from minilm.training.corpus import from_storyland
 from minilm.training.entropy import Floor, floor
@@ -38,10 +39,8 @@ __all__ = [
 
 PROMPT = "Once upon a time"
 STAGES = "Temperature(0.8) TopK(40) TopP(0.95)"
-VOCABULARY, EMBEDDING, HIDDEN = 512, 64, 128
 COMMON_STEPS = 30  # taken in every framework, to see that they agree
-RATE = 1e-2
-BATCH, LENGTH = 32, 96
+COMMON_RATE = 1e-2
 
 
 @dataclass(frozen=True)
@@ -108,15 +107,17 @@ class Run:
 def write_text(folder: Path, seed: int) -> Ground:
     """Stories, a tokenizer trained on them, and their true entropy under it."""
     corpus = from_storyland(8_000, seed, held_out=200)
-    codec = tokenizer.train(lines=corpus.train[:4_000], vocab_size=VOCABULARY)
+    codec = tokenizer.train(lines=corpus.train[:4_000], vocab_size=RECIPE.vocab_size)
     (folder / "stories.txt").write_text("\n\n".join(corpus.train[:200]), encoding="utf-8", newline="\n")
-    batches = Batches(encode_documents(codec, corpus.train), BATCH, LENGTH, seed)
-    held_out = tuple(in_order(encode_documents(codec, corpus.held_out), BATCH, 512))
+    batches = Batches(encode_documents(codec, corpus.train), RECIPE.batch, RECIPE.length, seed)
+    held_out = tuple(in_order(encode_documents(codec, corpus.held_out), 32, RECIPE.length))
     return Ground(corpus.train, codec, floor(storyland(), codec), batches, held_out)
 
 
 def _config(ground: Ground, seed: int) -> ModelConfig:
-    return ModelConfig(ground.codec.vocab_size, EMBEDDING, HIDDEN, seed=seed)
+    adam = OptimizerConfig(beta2=RECIPE.beta2)
+    sizes = ground.codec.vocab_size, RECIPE.embedding, RECIPE.hidden
+    return ModelConfig(*sizes, seed=seed, optimizer=adam)
 
 
 def compare_start(ground: Ground, seed: int) -> Start:
@@ -126,7 +127,7 @@ def compare_start(ground: Ground, seed: int) -> Start:
     steps, logits = {}, {}
     for name in names:
         model = backends.create(name, _config(ground, seed))
-        run = fit(model, ground.batches, Schedule(RATE, COMMON_STEPS))
+        run = fit(model, ground.batches, Schedule(COMMON_RATE, COMMON_STEPS))
         steps[name] = tuple(training(run, COMMON_STEPS, name))
         logits[name] = model.read(text, rows="all").logits
     return Start(names, steps, logits)
@@ -140,12 +141,12 @@ def train_lstm(folder: Path, ground: Ground, name: str, steps: int, seed: int) -
     return trained
 
 
-def _trained(model: Trainable, ground: Ground, steps: int, label: str, rate: float = RATE) -> Trained:
+def _trained(model: Trainable, ground: Ground, steps: int, label: str, rate: float = RECIPE.rate) -> Trained:
     run = fit(model, ground.batches, Schedule(rate, steps))
     return Trained(tuple(training(run, steps, label)), evaluate(model, ground.held_out))
 
 
-def train_gpt2(folder: Path, ground: Ground, seed: int, steps: int = 150) -> Trained | None:
+def train_gpt2(folder: Path, ground: Ground, seed: int, steps: int = 300) -> Trained | None:
     """A tiny GPT-2 on the same ids, saved as transformers saves it; None without transformers."""
     if not (find_spec("torch") and find_spec("transformers")):
         return None

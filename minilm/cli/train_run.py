@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,17 +26,7 @@ from minilm.training.storyland import storyland
 
 __all__ = ["Run", "fresh", "resumed"]
 
-FILES = {
-    "vocab_size": 2000,
-    "embedding": 64,
-    "hidden": 128,
-    "dropout": 0.3,
-    "batch": 8,
-    "length": 64,
-    "rate": 5e-3,
-    "beta2": 0.999,
-    "steps": 4000,
-}
+FILES = builtin.Recipe(2000, 64, 128, dropout=0.3, batch=8, length=64, rate=5e-3, beta2=0.999, steps=4000)
 HELD_OUT_LENGTH = 1024  # validation windows are longer than training ones: fewer tokens without a past
 
 
@@ -77,7 +67,7 @@ class Run:
 def fresh(options: Mapping[str, Any]) -> Run:
     """A new run from the command's options."""
     corpus = from_files(options["text"]) if options["text"] else from_storyland(seed=options["seed"])
-    usual = builtin.RECIPE if corpus.whole else FILES
+    usual = asdict(builtin.RECIPE if corpus.whole else FILES)
     settings = {**usual, **{name: options[name] for name in _SETTINGS if options[name] is not None}}
     settings["text"] = [str(Path(path).resolve()) for path in options["text"]]
     settings["digest"] = _digest(corpus)
