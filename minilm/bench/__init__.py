@@ -25,6 +25,7 @@ BENCHES = {  # name -> (module, function, what must be importable)
     "streaming-numpy": ("minilm.bench.numpy_ratios", "streaming", ("torch",)),
     "streaming-hf": ("minilm.bench.huggingface_loops", "streaming", ("torch", "transformers")),
     "training-torch": ("minilm.bench.torch_training", "training", ("torch",)),
+    "training-distributed": ("minilm.bench.torch_distributed_training", "training", ("torch",)),
     "training-tensorflow": ("minilm.bench.tensorflow_training", "training", ("tensorflow",)),
     "training-numpy": ("minilm.bench.numpy_ratios", "training", ("torch",)),
     "watching-torch": ("minilm.bench.watching", "torch_figures", ("torch",)),
