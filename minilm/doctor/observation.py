@@ -160,21 +160,21 @@ def _record(line: dict[str, Any]) -> Record:
     if line["schema"] != SCHEMA:
         raise ValueError(f"schema {line['schema']!r}")
     if "probes" in line:
-        return Probes(
-            **{name: float(value) for name, value in line["probes"].items()} | _step(line["probes"])
-        )
-    held = dict(line["observation"])
+        asked: dict[str, Any] = dict(line["probes"])
+        _check_step(asked)
+        return Probes(asked.pop("step"), **{name: float(value) for name, value in asked.items()})
+    held: dict[str, Any] = dict(line["observation"])
     for name in ("raw", "used", "after"):
         held[name] = held[name] and {key: float(value) for key, value in held[name].items()}
     held["loss"], held["leftover"] = float(held["loss"]), float(held["leftover"])
     look = held.pop("look")
-    return Observation(**held | _step(held), look=look and _look(look))
+    _check_step(held)
+    return Observation(**held, look=look and _look(look))
 
 
-def _step(held: Mapping[str, Any]) -> dict[str, int]:
+def _check_step(held: Mapping[str, Any]) -> None:
     if not isinstance(held["step"], int) or held["step"] < 1:
         raise ValueError(f"step {held['step']!r}")
-    return {"step": held["step"]}
 
 
 def _look(held: dict[str, Any]) -> Look:
@@ -184,4 +184,5 @@ def _look(held: dict[str, Any]) -> Look:
     named = ("sums", "updates", "sizes", "gates")
     norms = {name: {key: float(value) for key, value in held[name].items()} for name in named}
     moved = tuple((int(i), int(count), float(most)) for i, count, most in held["moved"])
-    return Look(**held | arrays | norms | {"moved": moved, "slope": float(held["slope"])})
+    fields_of: dict[str, Any] = {**held, **arrays, **norms, "moved": moved, "slope": float(held["slope"])}
+    return Look(**fields_of)
