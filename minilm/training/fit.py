@@ -37,7 +37,7 @@ class Schedule:
         """The rate of a step, from 0.
 
         >>> [round(Schedule(1.0, 100, warm_up=4).at(step), 3) for step in (0, 3, 4, 52, 99)]
-        [0.25, 1.0, 1.0, 0.51, 0.02]
+        [0.25, 1.0, 1.0, 0.502, 0.02]
         """
         if step < self.warm_up:
             return self.rate * (step + 1) / self.warm_up
