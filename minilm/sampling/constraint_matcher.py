@@ -69,8 +69,8 @@ class Matcher:
 
     def state(self, ids: Array | Sequence[int], canonical: bool, eos_ids: Sequence[int]) -> State:
         """What may follow these generated ids; ids that end the text may where the text may end."""
-        wanted = tuple(np.asarray(ids, dtype=np.int64).tolist())
-        key = (wanted, canonical, tuple(eos_ids))
+        wanted = np.ascontiguousarray(ids, dtype=np.int64)
+        key = (wanted.tobytes(), canonical, tuple(eos_ids))
         with self._lock:
             if key not in self._states:
                 self._states[key] = self._ask(wanted, canonical, eos_ids)
@@ -78,11 +78,11 @@ class Matcher:
                     self._states.popitem(last=False)
             return self._states[key]
 
-    def _ask(self, ids: tuple[int, ...], canonical: bool, eos_ids: Sequence[int]) -> State:
+    def _ask(self, ids: Array, canonical: bool, eos_ids: Sequence[int]) -> State:
         size, ends = self._vocabulary.size, {*eos_ids, *self._vocabulary.eos}
-        mask, error = self._runs[canonical].mask([size if i in ends else i for i in ids], size + 1)
-        allowed, accepting = mask[:size], bool(mask[size]) and not error
-        tokens = 0 if error else int(np.count_nonzero(allowed))
+        mask, error = self._runs[canonical].mask(ids, size, ends)
+        allowed, accepting = mask[:size], bool(mask[size])
+        tokens = int(np.count_nonzero(allowed))
         allowed[[i for i in ends if i < size]] = accepting
         return State(frozen_array(allowed), tokens, accepting, error)
 
@@ -94,33 +94,35 @@ class _Run:
         from llguidance import LLMatcher, LLParserLimits
 
         self._fresh = LLMatcher(view, lark, log_level=0, limits=LLParserLimits(**LIMITS))
-        self._now, self._read = self._fresh.deep_copy(), []
+        self._begin_anew()
 
-    def mask(self, ids: list[int], size: int) -> tuple[Array, str]:
-        """(size,) the tokens that may follow ids, and what went wrong, or nothing."""
-        error = self._move(ids)
-        bits = np.zeros((size + 31) // 32, np.int32)
+    def mask(self, ids: Array, size: int, ends: set[int]) -> tuple[Array, str]:
+        """(size + 1,) the tokens that may follow ids, the end last, and what went wrong, or nothing.
+
+        ends: the ids that end a text, which are the grammar's end, `size`.
+        """
+        error = self._move(ids, size, ends)
+        bits = np.zeros(size // 32 + 1, np.int32)
         if not error:
             self._now.unsafe_compute_mask_ptr(bits.ctypes.data, bits.nbytes)
-            if self._now.is_error():  # it allows the end then
-                error, bits[:] = self._broken(), 0
-        return np.unpackbits(bits.view(np.uint8), count=size, bitorder="little").view(bool), error
+        mask = np.unpackbits(bits.view(np.uint8), count=size + 1, bitorder="little").view(bool)
+        if not mask[:size].any() and self._now.is_error():  # it allows the end then
+            error, mask[size] = self._broken(), False
+        return mask, error
 
-    def _move(self, ids: list[int]) -> str:
+    def _move(self, ids: Array, size: int, ends: set[int]) -> str:
         """Go to where ids have been read: back to what is common, and on from there."""
-        common = len(self._read)
-        if ids[:common] != self._read:
-            pairs = enumerate(zip(ids, self._read, strict=False))
-            common = next((n for n, (a, b) in pairs if a != b), min(len(ids), common))
-        if common < len(self._read) and not self._now.rollback(len(self._read) - common):
-            self._now, common = self._fresh.deep_copy(), 0
-        self._read = ids[:common]
-        for token_id in ids[common:]:
-            if not self._now.consume_token(token_id):
-                place = len(self._read) + 1
+        shorter = min(ids.size, self._read.size)
+        other = ids[:shorter] != self._read[:shorter]
+        common = int(other.argmax()) if other.any() else shorter
+        if common < self._read.size and not self._now.rollback(self._read.size - common):
+            self._begin_anew()
+            common = 0
+        for place, token_id in enumerate(ids[common:].tolist(), common + 1):
+            if not self._now.consume_token(size if token_id in ends else token_id):
                 self._begin_anew()
                 return f"its token {place}, id {token_id}, does not fit"
-            self._read.append(token_id)
+        self._read = ids
         return ""
 
     def _broken(self) -> str:
@@ -130,7 +132,7 @@ class _Run:
         return "" if error.startswith("NoExtension") else error  # no token fits: a mask without a bit
 
     def _begin_anew(self) -> None:
-        self._now, self._read = self._fresh.deep_copy(), []
+        self._now, self._read = self._fresh.deep_copy(), np.zeros(0, np.int64)
 
 
 def _view(vocabulary: Vocabulary) -> Any:
