@@ -1,12 +1,15 @@
 """minilm train as one of several workers, as far as one process can show it."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
 
 from minilm.backends.workers import LostWorkerError
 from minilm.cli.train import command
+from minilm.cli.train_run import fresh
+from minilm.cli.train_workers import agreed
 from minilm.errors import MinilmError
 from minilm.training import fit
 from minilm.training.checkpoint import newest
@@ -74,3 +77,43 @@ def test_a_backend_of_one_process_is_refused_in_one_line(train, tmp_path, monkey
     assert isinstance(error, MinilmError)
     assert str(error).startswith("Backend numpy trains in one process, got 2; give --backend torch")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture
+def prepared(tmp_path):
+    """A run prepared alone, of a text and options."""
+
+    def prepare(text: str, **options):
+        path = tmp_path / "text.txt"
+        path.write_text(text * 60)
+        usual = {"embedding": 6, "hidden": 8, "layers": 1, "dropout": 0.0, "batch": 2, "length": 8}
+        rest = {"rate": 0.01, "clip": 1.0, "seed": 0, "dtype": "float64", "steps": 20, "vocab_size": 300}
+        told = {"text": [str(path)], "tokenizer": None, "device": "cpu", "minutes": None, "backend": "numpy"}
+        return fresh(usual | rest | told | options)
+
+    return prepare
+
+
+def test_workers_go_on_only_where_all_have_the_same_run(prepared, monkeypatch):
+    """What each worker holds against the others is 63 bits of text, settings, tokenizer and weights."""
+    distributed = pytest.importorskip("minilm.backends.torch_distributed")
+    text, held = "the cat sat on the mat.\n", []
+    runs = [
+        prepared(text),
+        prepared(text),
+        prepared(text.replace("cat", "cow")),
+        prepared(text, rate=0.02),
+        prepared(text, seed=1),
+    ]
+    runs.append(replace(runs[0], start=1))
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(distributed, "from_first", lambda steps, _: steps + 5)
+    monkeypatch.setattr(distributed, "all_equal", lambda number, _: held.append(number) or True)
+    assert [agreed(run).settings["steps"] for run in runs] == [25] * 6
+    assert held[0] == held[1]
+    assert len(set(held)) == 5
+    assert all(0 <= number < 2**63 for number in held)
+    monkeypatch.setattr(distributed, "all_equal", lambda *_: False)
+    with pytest.raises(MinilmError, match="different texts, settings or checkpoints"):
+        agreed(runs[0])
