@@ -213,3 +213,14 @@ def test_the_initial_draws_are_those_of_keras_by_their_bounds():
     assert np.abs(beginnings.orthogonal(dice, shape) @ beginnings.orthogonal(dice, shape).T).max() < 1.01
     rows = beginnings.orthogonal(dice, shape)
     assert np.abs(rows @ rows.T - np.eye(40)).max() < 1e-12
+
+
+def test_slices_are_clipped_before_they_are_squared_one_by_one():
+    slices = gradients(start(), batch())
+    summed, squares = optimizers.clipped(slices, frozenset({"embedding_sparse"}))
+    factor = summed["head.bias"][0] / slices.dense["head.bias"][0]
+    assert factor < 1
+    by_hand = np.zeros((11, 5))
+    for token, row in zip(slices.ids.ravel(), slices.rows.reshape(-1, 5), strict=True):
+        by_hand[token] += (factor * row) ** 2
+    assert np.abs(squares["embedding"] - by_hand).max() < 1e-15

@@ -146,3 +146,12 @@ def test_the_table_and_the_picture_say_the_same():
         "all but two_biases 3.0e-02."
     )
     assert picture.png()[:4] == b"\x89PNG"
+
+
+@pytest.mark.parametrize("place", [0, 1], ids=BOTH)
+def test_a_run_leaves_nothing_behind_for_the_next(pair, place):
+    framework = pair[place]
+    batches = [(one.inputs, one.targets, one.mask) for one in drawn_batches(TINY, 3)]
+    neutral = frozenset(framework.rows)
+    first, again = (framework._trainer.train(batches, 1e-2, neutral)[0] for _ in range(2))
+    assert np.array_equal(first, again)
