@@ -164,6 +164,7 @@ class _Reader:
 
     def literal(self) -> Any:
         """A number or a text; escapes in a text are Python's."""
+        value: Any = None
         try:
             value = ast.literal_eval(self.value)
         except (ValueError, SyntaxError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from minilm.builtin import RECIPE
 from minilm.cli.demo_report import write_report
 from minilm.cli.demo_run import PROMPT, STAGES, compare_start, generate, train_gpt2, train_lstm, write_text
 from minilm.errors import MinilmError
-from minilm.faces import text
+from minilm.faces.text import render, write
 
 __all__ = ["command"]
 
@@ -47,13 +48,13 @@ def command(out: str | None, steps: int, seed: int) -> None:
         say(f"The streaming debugger: {PROMPT!r}, {STAGES}, in every framework")
         runs = {name: generate(folder, folder / "lstm", name, seed) for name in start.names}
         for step in next(iter(runs.values())).steps[:2]:
-            say.note(text.render(step))
+            say.note(render(step))
         say.note(_agreement({name: run.text for name, run in runs.items()}))
         say("A tiny GPT-2 of Hugging Face on the same text, under the same debugger")
         gpt2 = train_gpt2(folder, ground, seed)
         if gpt2 is not None:
             runs["hf gpt2"] = generate(folder, f"hf:{folder / 'gpt2'}", None, seed)
-            say.note(text.render(runs["hf gpt2"].steps[0]))
+            say.note(render(runs["hf gpt2"].steps[0]))
         say("Pictures and the report")
         write_report(folder, ground, start, trained, gpt2, runs)
     say.note(f"Done in {perf_counter() - began:.0f} s. Open {final / 'report.html'} in a browser; then try:")
@@ -72,10 +73,10 @@ class _Chapters:
 
     def __call__(self, title: str) -> None:
         self._number += 1
-        text.write(f"\n[{self._number}/{self._count}] {title}", click.get_text_stream("stdout"))
+        write(f"\n[{self._number}/{self._count}] {title}", sys.stdout)
 
     def note(self, line: str) -> None:
-        text.write(line, click.get_text_stream("stdout"))
+        write(line, sys.stdout)
 
     def table(self, rows: list[list[str]]) -> None:
         widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]

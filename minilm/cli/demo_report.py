@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from minilm.cli.demo_run import PROMPT, STAGES, Ground, Run, Start, Trained
 from minilm.faces import html, plots
@@ -116,6 +117,6 @@ def _save_pictures(folder: Path, sections: list[html.Section]) -> None:
             plots.save(picture, folder / f"{number:02}.{kind}")
 
 
-def _pictures(sections: list[html.Section]) -> Iterator[plots.Picture]:
+def _pictures(sections: list[html.Section]) -> Iterator[Any]:
     for section in sections:
         yield from section.pictures

@@ -71,7 +71,8 @@ class _Watch:
 
     def __init__(self, model: Any, optimizer: Any, watching: Watching) -> None:
         self.model, self.optimizer, self.watching = model, optimizer, watching
-        self.step, self.begun = 1, None
+        self.step = 1
+        self.begun: Any = None  # steps that the optimizer had taken before
         self.call: dict[str, Any] | None = None
         self.found: dict[str, Any] | None = None
         self.last_look: Look | None = None
@@ -181,8 +182,9 @@ class _Watch:
         if outputs is None:
             return None
         moved = moved_rows(ids, *rows) if rows else ()
+        gradient: Any = axes_of(ids, slope, vocab_size)
         look = look_at(
-            ids, outputs, axes_of(ids, slope, vocab_size), loss,
+            ids, outputs, gradient, loss,
             updates=updates, sizes=sizes, moved=moved, gates=self.facts.gates(ids),
         )  # fmt: skip
         return look

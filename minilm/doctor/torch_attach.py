@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+import torch.optim.optimizer as optimizers
 from torch import Tensor, nn
 from torch.nn.modules import module as modules
-from torch.optim import optimizer as optimizers
 
 from minilm.doctor.looking import batch_digest, continuing, is_close, look_at, moved_rows
 from minilm.doctor.observation import Look, Observation
@@ -44,7 +44,8 @@ def attach(
 
     def watched_zero(self: Any, *args: Any, **options: Any) -> None:
         watch.complete()
-        (zero if isinstance(self, optimizers.Optimizer) else zero_all)(self, *args, **options)
+        method: Any = zero if isinstance(self, optimizers.Optimizer) else zero_all
+        method(self, *args, **options)
 
     hooks = [
         modules.register_module_forward_pre_hook(watch.before_forward),
@@ -68,10 +69,11 @@ class _Watch:
     """What is known of the step that is under way."""
 
     def __init__(self, model: nn.Module | None, optimizer: Any, watching: Watching) -> None:
-        self.model, self.optimizer, self.watching = model, optimizer, watching
+        self.model: Any = model
+        self.optimizer, self.watching = optimizer, watching
         self.step, self.begun, self.backwards = 1, 0, 0
-        self.ids: Array | None = None
-        self.logits: Tensor | None = None
+        self.ids: Any = None  # (B, T), once the model was called
+        self.logits: Any = None  # (B, T, V) of the same call
         self.slopes: list[Tensor] = []
         self.loss, self.leftover = float("nan"), 0.0
         self.raw: dict[str, float] = {}
@@ -133,13 +135,13 @@ class _Watch:
 
     def seen(self) -> dict[str, Any]:
         """The fields of an observation that need no close look."""
-        group = self.optimizer.param_groups[0] if self.optimizer else {"lr": None}
+        rate: Any = self.optimizer.param_groups[0]["lr"] if self.optimizer else None
         return {
             "step": self.begun + self.step, "loss": self.loss, "vocab_size": self.vocab_size,
             "batch": batch_digest(self.ids), "raw": self.raw, "used": self.used or self.raw,
             "leftover": self.leftover, "training": self.model.training, "modal": self.facts.modal,
             "tested_in_training": self.tested, "carried": self.carried, "continues": self.continues,
-            "rate": None if group["lr"] is None else float(group["lr"]),
+            "rate": None if rate is None else float(rate),
             "optimizer": type(self.optimizer).__name__ if self.optimizer else "",
             "embedding": self.facts.table_name, "absent": self.facts.absent(self.optimizer),
         }  # fmt: skip
@@ -157,8 +159,8 @@ class _Watch:
         self.complete()
         if self.backwards and self.step == 1 and self.ids is not None:
             reason = "optimizer.step() is never called"
-            absent = {name: reason for name, _ in self.model.named_parameters()}
-            self.watching.add(Observation(**self.seen() | {"absent": absent}))
+            absent: Any = {name: reason for name, _ in self.model.named_parameters()}
+            self.watching.add(Observation(**{**self.seen(), "absent": absent}))
         self.watching.limit = limit
         if self.model is not None and self.ids is not None:
             self.probe()
@@ -186,7 +188,8 @@ class _Watch:
         if not held:
             return {}
         gradients = [gradient.coalesce().values() if gradient.is_sparse else gradient for _, gradient in held]
-        return shares((name for name, _ in held), torch.stack(torch._foreach_norm(gradients)).tolist())
+        norms = torch.stack([torch.linalg.vector_norm(gradient) for gradient in gradients])
+        return shares((name for name, _ in held), norms.tolist())
 
     def look(self) -> Look | None:
         """The close look at this step, or None."""
@@ -202,7 +205,7 @@ class _Watch:
         if self.facts.table_name is not None:
             old, new = self.before[self.facts.table_name], now[self.facts.table_name].detach()
             moved = moved_rows(self.ids, old.cpu().numpy(), new.cpu().numpy())
-        slope = axes_of(self.ids, self.slopes[-1].cpu().numpy(), self.vocab_size)
+        slope: Any = axes_of(self.ids, self.slopes[-1].cpu().numpy(), self.vocab_size)
         look = look_at(
             self.ids,
             outputs,

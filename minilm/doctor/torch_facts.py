@@ -49,7 +49,7 @@ class Facts:
 
     def gates(self, ids: Array) -> dict[str, float]:
         """Saturation of the first LSTM's gates on ids (B, T), where it reads the embedding."""
-        lstm = next((part for part in self.model.modules() if isinstance(part, nn.LSTM)), None)
+        lstm: Any = next((part for part in self.model.modules() if isinstance(part, nn.LSTM)), None)
         table = self.table
         if lstm is None or table is None or lstm.input_size != table.embedding_dim:
             return {}

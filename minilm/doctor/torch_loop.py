@@ -23,9 +23,9 @@ class Net(nn.Module):
     def __init__(self, dropout: float = 0.0) -> None:
         super().__init__()
         self.embedding = nn.Embedding(VOCAB_SIZE, 16)
-        self.lstm = nn.LSTM(16, 24, batch_first=True)
+        self.lstm: Any = nn.LSTM(16, 24, batch_first=True)
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(24, VOCAB_SIZE)
+        self.head: Any = nn.Linear(24, VOCAB_SIZE)
 
     def forward(self, ids: Tensor, state: Any = None) -> tuple[Tensor, Any]:
         """Logits (B, T, V), state."""
@@ -40,7 +40,7 @@ class Loop:
 
     def __init__(self) -> None:
         torch.manual_seed(0)
-        self.net = self.model()
+        self.net: Any = self.model()
         self.optimizer = self.adam()
 
     def model(self) -> nn.Module:
