@@ -105,14 +105,15 @@ def test_workers_go_on_only_where_all_have_the_same_run(prepared, monkeypatch):
         prepared(text, rate=0.02),
         prepared(text, seed=1),
     ]
-    runs.append(replace(runs[0], start=1))
+    runs += [replace(runs[0], start=1), prepared(text)]
+    runs[-1].model.restore({name: array * 2 for name, array in runs[0].model.weights().items()})
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setattr(distributed, "from_first", lambda steps, _: steps + 5)
     monkeypatch.setattr(distributed, "all_equal", lambda number, _: held.append(number) or True)
-    assert [agreed(run).settings["steps"] for run in runs] == [25] * 6
+    assert [agreed(run).settings["steps"] for run in runs] == [25] * 7
     assert held[0] == held[1]
-    assert len(set(held)) == 5
+    assert len(set(held)) == 6
     assert all(0 <= number < 2**63 for number in held)
     monkeypatch.setattr(distributed, "all_equal", lambda *_: False)
     with pytest.raises(MinilmError, match="different texts, settings or checkpoints"):

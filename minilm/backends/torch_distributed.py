@@ -136,9 +136,8 @@ class DistributedLSTM(TorchLSTM):
             own = self._parallel(inputs[rows], targets[rows], counted, masks)
             losses, tokens = self._joined(own.detach(), counted, mask.shape)
             count = tokens if denominator is None else denominator
-            (
-                own.sum() * (self._worker.size / count)
-            ).backward()  # times size: DDP takes the mean of the workers
+            share = self._worker.size / count  # times size, because DDP takes the mean of the workers
+            (own.sum() * share).backward()
         native = {name: parameter.grad for name, parameter in self._parameters.items()}
         loss = (losses.sum() / count).item()
         return Gradients(loss, view(losses), LazyArrays(native, canonical_view), native)
