@@ -44,7 +44,6 @@ class Settings:
         """Whether dice are thrown: not where a greedy stage leaves one token."""
         return not any(isinstance(stage, Greedy) for stage in self.stages)
 
-
     @cached_property
     def ending(self) -> tuple[Stage, ...]:
         """The stages that can say that a text must end."""
