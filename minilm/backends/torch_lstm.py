@@ -62,6 +62,10 @@ class TorchLSTM:
         self.net.to_empty(device=device).to(getattr(torch, dtype))
         self._parameters = parameters_by_name(self.net)
         self._where, self._kind = device, getattr(torch, dtype)
+        self._ends = self.net.embedding.weight, self.net.head.weight, self.net.head.bias
+        names = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
+        self._cells = [[getattr(layer, name) for name in names] for layer in self.net.layers]
+        self._nothing = (torch.zeros(1, config.hidden_size, device=device, dtype=self._kind),) * 2
         self._adam = torch.optim.Adam(
             list(self._parameters.values()),
             betas=(config.optimizer.beta1, config.optimizer.beta2),
@@ -77,6 +81,8 @@ class TorchLSTM:
         every, inner = check_rows(rows), check_inner(inner, self.config.layers)
         tokens = torch.from_numpy(check_ids(ids, self.vocab_size)).to(self._where)
         check_state(state, self.config.layers, (1, 1, self.config.hidden_size))
+        if len(tokens) == 1 and not inner:
+            return self._read_one(tokens, state)
         with torch.inference_mode():
             embeddings = self.net.embedding(tokens[None])  # (1, T, E)
             outputs, after = self.net(embeddings, state)
@@ -84,6 +90,20 @@ class TorchLSTM:
             logits = self.net.head(top)[0]
         shown = self._inside(inner, [embeddings, *outputs], state) if inner else {}
         return Reading(view(logits), view(embeddings[0]), tuple(after), shown)
+
+    @torch.inference_mode()
+    def _read_one(self, token: Tensor, state: Any) -> Reading:
+        """One id (1,): the cell itself, which costs half of what nn.LSTM's call over a time of 1 does."""
+        table, kernel, bias = self._ends
+        values = embeddings = functional.embedding(token, table)  # (1, E)
+        after = []
+        for number, weights in enumerate(self._cells):
+            before = (part[0] for part in state[number]) if state else self._nothing
+            hidden, cell = torch.lstm_cell(values, tuple(before), *weights)  # (1, H) each
+            after.append((hidden[None], cell[None]))
+            values = hidden
+        logits = functional.linear(values, kernel, bias)
+        return Reading(view(logits), view(embeddings), tuple(after), {})
 
     def _inside(self, names: Sequence[str], values: list[Tensor], state: Any) -> dict[str, Array]:
         nothing = np.zeros(self.config.hidden_size, self.dtype)

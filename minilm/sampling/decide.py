@@ -38,7 +38,7 @@ def decide(
     token to take whatever the draw says. Raises MinilmError where the logits or stages leave nothing.
     """
     logits = np.asarray(logits, dtype=np.float32)
-    ledger = Ledger.of(Scores.of(logits), stages, context)
+    ledger = Ledger.of(logits, stages, context)
     survivors, p_final = ledger.survivors, ledger.p_final
     place, interval = _fall(p_final, u) if forced is None else _forced(survivors, p_final, forced)
     chosen = forced if forced is not None else int(survivors.ids[place])

@@ -52,17 +52,19 @@ class Ledger:
     stages: Sequence[Stage]
     points: Sequence[_Point]
     context: Context
+    complete: bool  # no logit is -inf: before the first stage every id of the vocabulary is there
 
     @classmethod
-    def of(cls, scores: Scores, stages: Sequence[Stage], context: Context) -> Ledger:
-        """Run the stages over the model's scores. Raises MinilmError where one leaves nothing."""
-        points = [_Point.of(scores)]
+    def of(cls, logits: Array, stages: Sequence[Stage], context: Context) -> Ledger:
+        """Run the stages over logits (V,). Raises MinilmError where one leaves nothing."""
+        points = [_Point.of(Scores.of(logits))]
+        complete = points[0].scores.ids.size == logits.size
         for stage in stages:
             scores = stage(points[-1].scores, context)
             if not scores.ids.size:
                 raise MinilmError(f"{stage!r} removed every token, so none can follow; loosen it")
             points.append(points[-1] if scores is points[-1].scores else _Point.of(scores))
-        return cls(stages, points, context)
+        return cls(stages, points, context, complete)
 
     @property
     def survivors(self) -> Scores:
@@ -81,15 +83,21 @@ class Ledger:
 
     def p_model(self, ids: Array) -> Array:
         """The model's own probabilities of some ids; 0 where the logit is -inf."""
-        return np.exp(self.points[0].follow(ids))
+        return np.exp(self._followed(self.points[0], ids))
 
     def follow(self, ids: Sequence[int]) -> Array:
         """Log-probabilities (stages + 1, C) of some ids at every point, -inf where they are gone."""
         wanted, rows = np.array(ids), []
         for n, point in enumerate(self.points):
             same = n and point is self.points[n - 1]
-            rows.append(rows[-1] if same else point.follow(wanted))
+            rows.append(rows[-1] if same else self._followed(point, wanted))
         return np.array(rows)
+
+    def _followed(self, point: _Point, ids: Array) -> Array:
+        """The log-probabilities of ids; where all of the vocabulary is there, an id is its own place."""
+        if self.complete and point.scores.ids is self.points[0].scores.ids:
+            return point.shifted[ids] - point.log
+        return point.follow(ids)
 
     def effects(
         self, ids: Sequence[int], logp: Array, chosen: int, watch: Sequence[int]

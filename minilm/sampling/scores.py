@@ -30,9 +30,7 @@ class Scores:
         Raises MinilmError for NaN and +inf (how many, and the first) and where nothing is left.
         """
         values = np.asarray(logits, dtype=np.float32)
-        with np.errstate(over="ignore", invalid="ignore"):
-            total = np.add.reduce(values)
-        if np.isfinite(total):
+        if np.logical_and.reduce(np.isfinite(values)):
             return cls(np.arange(values.size), values)
         bad = np.flatnonzero(np.isnan(values) | (values == np.inf))
         if bad.size:
@@ -88,7 +86,7 @@ def places(scores: Scores, wanted: Array | Sequence[int]) -> Array:
 def look_up(scores: Scores, wanted: Array) -> tuple[Array, Array]:
     """Where each wanted id would stand among the survivors, and whether it is there: two (W,) arrays."""
     ids = scores.ids
-    if ids[-1] == ids.size - 1:  # nobody is missing: the place is the id
+    if ids[-1] == ids.size - 1:  # nobody below the last is missing: the place is the id
         there = wanted < ids.size
         return np.where(there, wanted, 0), there
     found = ids.searchsorted(wanted)

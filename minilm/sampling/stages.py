@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
+from math import isfinite
 from typing import ClassVar
 
 import numpy as np
@@ -102,7 +103,7 @@ class Temperature(Stage):
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
             values = scores.values / np.float32(self.t)
             total = np.add.reduce(values)
-        if not np.isfinite(total):
+        if not isfinite(total):
             raise MinilmError(f"Temperature {self.t} makes scores overflow; for greedy use Greedy()")
         return Scores(scores.ids, values)
 

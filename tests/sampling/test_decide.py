@@ -113,9 +113,9 @@ def test_adaptive_k_is_clamped_to_the_survivors():
     assert decision.raw.k_used >= 8
 
 
-def test_a_logit_of_minus_infinity_has_no_chance():
-    logits = np.array([1.0, -np.inf, 0.0], np.float32)
-    decision = decide(logits, CONTEXT, (), 0.5, texts)
+@pytest.mark.parametrize("logits", [[1.0, -np.inf, 0.0], [1.0, 0.0, -np.inf], [-np.inf, 1.0, 0.0]])
+def test_a_logit_of_minus_infinity_has_no_chance(logits):
+    decision = decide(np.array(logits, np.float32), CONTEXT, (), 0.5, texts)
     assert decision.candidates[-1].p_model == 0
     assert decision.candidates[-1].removed_by == Removal("model", "its logit is -inf")
 
