@@ -227,9 +227,9 @@ def test_memory_is_flat_in_bounded_mode(model, codec):
         session = after(session, 100)
         gc.collect()  # the interpreter's own free lists too
         before = tracemalloc.get_traced_memory()[0]
-        session = after(session, 1000)
+        session = after(session, 3000)  # so that what is allocated once does not count
         gc.collect()
         grown = tracemalloc.get_traced_memory()[0] - before
     finally:
         tracemalloc.stop()
-    assert grown < 1000 * 50
+    assert grown < 3000 * 50
