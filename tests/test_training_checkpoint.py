@@ -64,6 +64,21 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_last_good_one_and_named(tmp
     assert newest(tmp_path).step == 3
 
 
+def test_a_run_that_passed_over_a_damaged_checkpoint_keeps_two_good_ones_and_writes_it_anew(tmp_path):
+    model, _ = trained(1)
+    save(tmp_path, model, 1, 1, {})
+    save(tmp_path, model, 4, 4, {})
+    (tmp_path / "step-00000004" / "config.json").write_text("{")
+    assert newest(tmp_path).step == 1
+    for step in (2, 3):
+        save(tmp_path, model, step, step, {})
+    names = [f"step-0000000{step}" for step in (2, 3, 4)]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+    save(tmp_path, model, 4, 4, {})
+    found = newest(tmp_path)
+    assert (found.step, found.skipped) == (4, ())
+
+
 def test_only_the_newest_two_stay_and_left_overs_go(tmp_path):
     model, _ = trained(1)
     for step in range(1, 6):

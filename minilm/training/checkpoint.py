@@ -6,6 +6,7 @@ config.json. The order of the data and the dropout masks follow from seed and st
 
 from __future__ import annotations
 
+import math
 import re
 import shutil
 from collections.abc import Mapping
@@ -13,8 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from minilm.backends.arrays_file import arrays_from_bytes, arrays_to_bytes
-from minilm.backends.folder import read_further, read_model, write_model
+from minilm.backends.folder import ModelFolder, read_further, read_model, write_model
 from minilm.errors import MinilmError
 from minilm.protocols import Trainable
 from minilm.records import Array, ModelConfig
@@ -24,7 +27,7 @@ __all__ = ["Checkpoint", "newest", "save"]
 
 KEPT = 2  # the newest, and one to fall back on
 OPTIMIZER = "optimizer.safetensors"
-OPTIMIZER_LIMIT = 1 << 33
+HEADER_LIMIT = 1 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,8 +61,10 @@ def save(
     """
     folder = Path(folder)
     target = folder / f"step-{step:08d}"
-    if target.exists():  # the same step of the same run: a resumed run that made no step
-        return target
+    if target.exists():
+        if _whole(target):  # the same step of the same run: a resumed run that made no step
+            return target
+        shutil.rmtree(target, ignore_errors=True)  # damaged and passed over; this run has come to it again
     arrays = model.snapshot()
     moments = {name: array for name, array in arrays.items() if name not in shapes(model.config)}
     write_model(
@@ -70,7 +75,8 @@ def save(
         extra={"training": {"step": step, "tokens": tokens, "run": dict(run)}},
         further={OPTIMIZER: arrays_to_bytes(moments)},
     )
-    for old in _by_step(folder)[KEPT:]:
+    reached = [path for path in _by_step(folder) if int(path.name[5:]) <= step]  # later ones are damaged
+    for old in reached[KEPT:]:
         shutil.rmtree(old, ignore_errors=True)
     return target
 
@@ -99,6 +105,14 @@ def _by_step(folder: Path) -> list[Path]:
     return sorted(found, key=lambda path: int(path.name[5:]), reverse=True)
 
 
+def _whole(path: Path) -> bool:
+    try:
+        _read(path, ())
+    except MinilmError:
+        return False
+    return True
+
+
 def _read(path: Path, skipped: tuple[str, ...]) -> Checkpoint:
     held = read_model(path)
     state = held.extra.get("training")
@@ -106,8 +120,31 @@ def _read(path: Path, skipped: tuple[str, ...]) -> Checkpoint:
         raise MinilmError(f"{path} is a model without the state of its training")
     if state.get("step") != int(path.name[5:]) or not isinstance(state.get("tokens"), int):
         raise MinilmError(f"{path} says it is step {state.get('step')}; its name says otherwise")
-    moments = arrays_from_bytes(read_further(path, OPTIMIZER, OPTIMIZER_LIMIT), str(path / OPTIMIZER))
-    arrays = {**held.arrays, **moments}
+    arrays = {**held.arrays, **_moments(path, held)}
     return Checkpoint(
         state["step"], state["tokens"], held.config, arrays, held.tokenizer_bytes, state["run"], skipped
     )
+
+
+def _moments(path: Path, held: ModelFolder) -> dict[str, Array]:
+    """Adam's two moments of every weight and its count of updates: all there, fitting and finite.
+
+    Weights in this file would take the place of those that were checked: any other name is refused.
+    """
+    sizes = shapes(held.config)
+    limit = 2 * sum(8 * math.prod(shape) for shape in sizes.values()) + HEADER_LIMIT
+    source = path / OPTIMIZER
+    moments = arrays_from_bytes(read_further(path, OPTIMIZER, limit), str(source))
+    wanted = {f"adam.{kind}.{name}": shape for kind in "mv" for name, shape in sizes.items()}
+    wanted["adam.step"] = ()
+    if set(moments) != set(wanted):
+        odd = sorted(set(moments) ^ set(wanted))[0]
+        raise MinilmError(
+            f"{source} must hold the moments of every weight and nothing else; see {odd[:60]!r}"
+        )
+    for name, array in moments.items():
+        if array.shape != wanted[name]:
+            raise MinilmError(f"{source}: {name} must have shape {wanted[name]}, got {array.shape}")
+        if not np.isfinite(array).all() or (not name.startswith("adam.m.") and (array < 0).any()):
+            raise MinilmError(f"{source}: {name} holds a number that no training leaves there")
+    return moments
