@@ -48,7 +48,7 @@ def create(
     module, package, extra = BACKENDS[name]
     if not importlib.util.find_spec(package):
         raise MinilmError(
-            f"Backend {name} needs {package}, which is not installed; run: pip install 'minilm[{extra}]'"
+            f'Backend {name} needs {package}, which is not installed; run: pip install "minilm[{extra}]"'
         )
     return importlib.import_module(module).create(config, dtype=dtype, device=device, weights=weights)
 

@@ -69,7 +69,7 @@ def _hugging_face(source: str, device: str, dtype: str) -> Opened:
     for package in ("torch", "transformers"):
         if not find_spec(package):
             raise MinilmError(
-                f"hf: models need {package}, which is not installed; run: pip install 'minilm[hf]'"
+                f'hf: models need {package}, which is not installed; run: pip install "minilm[hf]"'
             )
     from tokenizer.huggingface import from_transformers
 

@@ -53,7 +53,7 @@ class Matcher:
         """A matcher for a grammar. MinilmError where it is ill formed or too large, or without llguidance."""
         if not find_spec("llguidance"):
             raise MinilmError(
-                f"{name} needs llguidance, which is not installed; run: pip install 'minilm[constrain]'"
+                f'{name} needs llguidance, which is not installed; run: pip install "minilm[constrain]"'
             )
         if error := probe(lark):
             raise MinilmError(f"{name} is refused: {_one_line(error)}")
