@@ -77,6 +77,7 @@ def test_what_is_refused_is_one_line_and_the_session_goes_on(debug):
         "stages TopK(0)",
         "break entropie > 1",
     ]
+    commands += ["force " + "1" * 5000, "watch " + "1" * 5000]
     commands += ["delete 1", "print", "print nothing", "show all", "open none", "nonsense", "branch loaded"]
     shown = debug(*commands, "n")
     assert all(part.count("\n") == 0 for part in shown[:-1]), shown

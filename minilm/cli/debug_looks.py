@@ -23,7 +23,7 @@ def _watch(desk: Desk, argument: str) -> Desk:
     cursor = desk.session.here.cursor
     ids = list(cursor.settings.watch)
     for word in argument.split():
-        ids += [int(word)] if word.isdecimal() else watch_list(cursor.codec, [word])
+        ids += [whole_number(word)] if word.isdecimal() else watch_list(cursor.codec, [word])
     desk = replace(desk, session=desk.session.watching(list(dict.fromkeys(ids))))
     watched = desk.session.here.cursor.settings.watch
     say("watched: " + (" · ".join(f"{quoted(cursor.texts(i)[0])} {i}" for i in watched) or "nothing"))

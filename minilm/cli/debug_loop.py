@@ -62,9 +62,11 @@ def _obeyed(by_name: dict[str, Action], name: str, argument: str, state: Any) ->
         return by_name[name].run(state, argument)
     except KeyboardInterrupt:
         say("interrupted; nothing has changed")
-    except ValueError as error:  # MinilmError and the tokenizer's own; anything else is a fault of ours
-        if type(error).__name__ not in ("MinilmError", "TokenizerError"):
-            raise
+    except ValueError as error:
+        from tokenizer import TokenizerError  # loaded here, where all went wrong, so that --help is quick
+
+        if not isinstance(error, MinilmError | TokenizerError):
+            raise  # a fault of ours
         say(f"refused: {error}")
     return state
 

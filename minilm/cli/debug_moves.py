@@ -54,7 +54,7 @@ def _back(desk: Desk, argument: str) -> Desk:
 
 def _force(desk: Desk, argument: str) -> Desk:
     if argument.isdecimal():
-        desk = replace(desk, session=desk.session.force(int(argument)))
+        desk = replace(desk, session=desk.session.force(whole_number(argument)))
     else:
         session, merged = desk.session.force_text(text_of(argument))
         desk = replace(desk, session=session)

@@ -59,7 +59,7 @@ class Asked:
         word = self.options.get(option)
         if word is None:
             return None
-        if word.startswith("#") and word[1:].isdigit():
+        if word.startswith("#") and word[1:].isdecimal():
             return int(word[1:])
         ids = self.opened.codec.encode(word)
         if not ids:
