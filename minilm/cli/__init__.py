@@ -16,7 +16,7 @@ from minilm.errors import MinilmError
 
 __all__ = ["main"]
 
-COMMANDS = {  # name -> (module, one line); the first five are the first hour's
+COMMANDS = {  # name -> (module, one line)
     "demo": ("minilm.cli.demo", "The whole product in about a minute, with an HTML report."),
     "generate": ("minilm.cli.generate", "Stream text and see how every token was chosen."),
     "train": ("minilm.cli.train", "Train a tokenizer and an LSTM on a text or on stories."),
@@ -27,7 +27,7 @@ COMMANDS = {  # name -> (module, one line); the first five are the first hour's
     "tokenizer": ("minilm.cli.tokenizer", "Train, encode, and explain merge by merge."),
     "score": ("minilm.cli.score", "Surprisal, rank and candidates of a given text; perplexity."),
     "inside": ("minilm.cli.inside", "Gates, memory, attention, logit lens, neighbours and units."),
-    "trace": ("minilm.cli.trace", "A recorded run: show, check, diff, replay, sweep, draw."),
+    "trace": ("minilm.cli.trace", "A recorded run: show, plot, html, csv, diff, check, replay, sweep."),
     "check-setup": ("minilm.cli.check_setup", "What this machine can run, and how to mend the rest."),
     "doctor": ("minilm.cli.doctor", "Find what is wrong with a training loop; the bug museum."),
     "bench": ("minilm.cli.bench", "Speed of every backend, as ratios to the plain framework."),
