@@ -1,10 +1,6 @@
 """Checkpoints: whole or absent, resumed bit for bit, and never silently wrong."""
 
 import os
-import signal
-import subprocess
-import sys
-import time
 from contextlib import suppress
 
 import numpy as np
@@ -118,34 +114,3 @@ def test_a_save_that_fails_leaves_the_checkpoint_before_it(tmp_path, monkeypatch
                 for path in sorted((tmp_path / "step-00000002").iterdir()):
                     path.unlink()
                 (tmp_path / "step-00000002").rmdir()
-
-
-SAVING = """
-import sys
-from minilm import backends
-from minilm.records import ModelConfig
-from minilm.training.checkpoint import save
-model = backends.create("numpy", ModelConfig(300, 32, 64))
-model.restore(model.snapshot())
-print("ready", flush=True)
-for step in range(1, 100000):
-    save(sys.argv[1], model, step, step, {})
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(os.name == "nt", reason="SIGKILL is POSIX")
-def test_killed_at_any_moment_of_a_save_the_run_goes_on_from_a_whole_checkpoint(tmp_path):
-    for kill in range(8):
-        place = tmp_path / str(kill)
-        child = subprocess.Popen([sys.executable, "-c", SAVING, place], stdout=subprocess.PIPE)
-        assert child.stdout
-        child.stdout.readline()
-        time.sleep(0.05 + 0.0137 * kill)
-        child.send_signal(signal.SIGKILL)
-        child.wait()
-        child.stdout.close()
-        found = newest(place)
-        assert found.step == found.tokens > 0
-        assert found.skipped == ()
-        assert not list(place.glob(".*"))

@@ -59,23 +59,25 @@ def save(
 
     Raises MinilmError where the disk refuses; the checkpoints before it are then untouched.
     """
-    folder = Path(folder)
-    target = folder / f"step-{step:08d}"
-    if target.exists():
-        if _whole(target):  # the same step of the same run: a resumed run that made no step
-            return target
-        shutil.rmtree(target, ignore_errors=True)  # damaged and passed over; this run has come to it again
-    arrays = model.snapshot()
-    moments = {name: array for name, array in arrays.items() if name not in shapes(model.config)}
-    write_model(
-        target,
-        model.config,
-        arrays,
-        tokenizer_bytes,
-        extra={"training": {"step": step, "tokens": tokens, "run": dict(run)}},
-        further={OPTIMIZER: arrays_to_bytes(moments)},
-    )
-    reached = [path for path in _by_step(folder) if int(path.name[5:]) <= step]  # later ones are damaged
+    target = Path(folder) / f"step-{step:08d}"
+    try:
+        if target.exists():
+            if _whole(target):  # the same step of the same run: a resumed run that made no step
+                return target
+            shutil.rmtree(target, ignore_errors=True)  # damaged and passed over; the run has come to it again
+        arrays = model.snapshot()
+        moments = {name: array for name, array in arrays.items() if name not in shapes(model.config)}
+        write_model(
+            target,
+            model.config,
+            arrays,
+            tokenizer_bytes,
+            extra={"training": {"step": step, "tokens": tokens, "run": dict(run)}},
+            further={OPTIMIZER: arrays_to_bytes(moments)},
+        )
+        reached = [path for path in _by_step(target.parent) if int(path.name[5:]) <= step]  # later: damaged
+    except OSError as error:  # write_model names its own; this is a folder that cannot be looked into
+        raise MinilmError(f"{target} cannot be written: {error.strerror}; free the disk, --resume") from None
     for old in reached[KEPT:]:
         shutil.rmtree(old, ignore_errors=True)
     return target
@@ -93,7 +95,7 @@ def newest(folder: str | Path) -> Checkpoint:
     for path in _by_step(folder):
         try:
             return _read(path, tuple(skipped))
-        except MinilmError as error:
+        except (MinilmError, OSError) as error:
             skipped.append(f"passed over a damaged checkpoint: {error}")
     reason = f" ({skipped[0]})" if skipped else ""
     raise MinilmError(f"{folder} holds no checkpoint to go on from{reason}; train without --resume")
@@ -108,7 +110,7 @@ def _by_step(folder: Path) -> list[Path]:
 def _whole(path: Path) -> bool:
     try:
         _read(path, ())
-    except MinilmError:
+    except (MinilmError, OSError):
         return False
     return True
 
