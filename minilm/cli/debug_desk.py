@@ -12,7 +12,7 @@ from minilm.faces.visible import quoted
 from minilm.generation import Session
 from minilm.records import Step
 
-__all__ = ["Desk", "count_of", "last_step", "prompt_line", "show_last", "text_of", "whole_number"]
+__all__ = ["Desk", "last_step", "prompt_line", "show_last", "text_of"]
 
 _TAIL = 24  # characters of the text that the prompt line shows
 
@@ -43,18 +43,6 @@ def last_step(desk: Desk) -> Step:
 def show_last(desk: Desk) -> None:
     """Show the step that was taken last."""
     say(text.render(last_step(desk), desk.show))
-
-
-def count_of(argument: str) -> int:
-    """How many: the number, or 1 where none is given."""
-    return whole_number(argument) if argument else 1
-
-
-def whole_number(argument: str) -> int:
-    """The number. Raises MinilmError for anything else."""
-    if not argument.isdecimal() or len(argument) > 9:
-        raise MinilmError(f"A whole number is expected here, got {argument!r}")
-    return int(argument)
 
 
 def text_of(argument: str) -> str:

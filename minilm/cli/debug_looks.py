@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from minilm.cli.debug_desk import Desk, text_of, whole_number
-from minilm.cli.debug_loop import Action, say
+from minilm.cli.debug_desk import Desk, text_of
+from minilm.cli.debug_loop import Action, say, whole_number
 from minilm.cli.fields import field_at, shown
 from minilm.errors import MinilmError
 from minilm.faces import text

@@ -16,7 +16,7 @@ from minilm.faces import console
 from minilm.faces.layout import WIDTH, align, clip
 from minilm.faces.visible import visible
 
-__all__ = ["Action", "Reader", "converse", "say", "scripted", "typed"]
+__all__ = ["Action", "Reader", "converse", "count_of", "say", "scripted", "typed", "whole_number"]
 
 Reader = Callable[[str], str]
 """Shows a prompt and gives the next line; raises EOFError at the end."""
@@ -80,6 +80,18 @@ def _help(actions: Sequence[Action], name: str) -> None:
     if not name:
         rows += [["  help, h, ?", "[COMMAND]", "this table"], ["  quit, q, exit", "", "end"]]
     say("\n".join(clip(row, WIDTH) for row in align(rows, "lll", gap=2)))
+
+
+def count_of(argument: str) -> int:
+    """How many: the number, or 1 where none is given."""
+    return whole_number(argument) if argument else 1
+
+
+def whole_number(argument: str) -> int:
+    """The number. Raises MinilmError for anything else."""
+    if not argument.isdecimal() or len(argument) > 9:
+        raise MinilmError(f"A whole number is expected here, got {argument!r}")
+    return int(argument)
 
 
 def say(text: str, end: str = "\n") -> None:

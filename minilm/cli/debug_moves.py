@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from minilm.cli.debug_desk import Desk, count_of, last_step, show_last, text_of, whole_number
-from minilm.cli.debug_loop import Action, say
+from minilm.cli.debug_desk import Desk, last_step, show_last, text_of
+from minilm.cli.debug_loop import Action, count_of, say, whole_number
 from minilm.errors import MinilmError
 from minilm.faces.visible import quoted
 from minilm.sampling import spell

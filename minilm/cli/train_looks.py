@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from minilm.cli.debug_loop import Action, say
-from minilm.cli.train_moves import TrainDesk, count_of, whole_number
+from minilm.cli.debug_loop import Action, count_of, say, whole_number
+from minilm.cli.train_moves import TrainDesk
 from minilm.cli.train_print import printed
 from minilm.comparison.through_training import effect_of_update, places, through_training
 from minilm.errors import MinilmError

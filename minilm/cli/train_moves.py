@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from math import isfinite
 
 from minilm.backends.folder import write_model
-from minilm.cli.debug_loop import Action, say
+from minilm.cli.debug_loop import Action, count_of, say, whole_number
 from minilm.errors import MinilmError
 from minilm.faces import text
 from minilm.faces.visible import quoted
@@ -15,7 +15,7 @@ from minilm.training.session import TrainSession
 from minilm.training.timeline import Timeline
 from tokenizer import Tokenizer
 
-__all__ = ["MOVES", "TrainDesk", "count_of", "prompt_line", "whole_number"]
+__all__ = ["MOVES", "TrainDesk", "prompt_line"]
 
 
 @dataclass(frozen=True)
@@ -38,18 +38,6 @@ class TrainDesk:
 def prompt_line(desk: TrainDesk) -> str:
     """Where one is: the branch, the updates made and the last step."""
     return f"({desk.session.current}:{desk.here.index}/{desk.here.last}) "
-
-
-def count_of(argument: str) -> int:
-    """How many: the number, or 1 where none is given."""
-    return whole_number(argument) if argument else 1
-
-
-def whole_number(argument: str) -> int:
-    """The number. Raises MinilmError for anything else."""
-    if not argument.isdecimal() or len(argument) > 9:
-        raise MinilmError(f"A whole number is expected here, got {argument!r}")
-    return int(argument)
 
 
 def _next(desk: TrainDesk, argument: str) -> TrainDesk:
