@@ -1,5 +1,6 @@
 """`minilm debug generate` from a script: every command, its echo, its refusals in one line."""
 
+import gc
 import json
 import re
 
@@ -15,7 +16,7 @@ from minilm.cli.debug_moves import MOVES
 from minilm.cli.fields import field_at, shown
 from minilm.errors import MinilmError
 from minilm.generation import read_trace
-from minilm.records import ModelConfig
+from minilm.records import ModelConfig, Step
 
 
 @pytest.fixture(scope="module")
@@ -198,6 +199,20 @@ def test_generate_stops_where_a_breakpoint_holds_and_says_why(folder):
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(lines) == 5
     assert (lines[-1]["end"]["steps"], lines[-1]["end"]["finish"]) == (3, None)
+
+
+@pytest.mark.parametrize("look", [["--show", "text"], ["--show", "brief"], ["--live"], ["--json"]])
+def test_generate_keeps_no_step_that_it_has_shown(look, folder, monkeypatch):
+    alive = []
+
+    def count(_seconds):
+        gc.collect()
+        alive.append(sum(isinstance(one, Step) for one in gc.get_objects()))
+
+    monkeypatch.setattr("minilm.cli.generate.time.sleep", count)  # called after every step
+    words = ["generate", "--model", str(folder), "--max-tokens", "20", *look]
+    assert CliRunner().invoke(minilm, words).exit_code == 0
+    assert alive[-1] <= alive[3]
 
 
 def test_an_instruct_model_without_its_template_is_told_so(folder, monkeypatch):

@@ -91,7 +91,10 @@ def _recorded(cursor: Cursor, writers: Sequence[TraceWriter], delay: float) -> I
 
 
 def _until(pauses: Sequence[Condition], steps: Iterator[Step]) -> Iterator[Step]:
-    """The steps up to the first at which a breakpoint holds, which is said."""
+    """The steps up to the first at which a breakpoint holds, which is said; without one none is kept."""
+    if not pauses:
+        yield from steps
+        return
     taken: list[Step] = []
     for step in steps:
         yield step
@@ -113,10 +116,12 @@ def _show(cursor: Cursor, steps: Iterator[Step], options: dict[str, Any]) -> Non
         text.write("", sys.stdout)
         return
     _print_header(cursor)
-    shown = _play(steps) if options["live"] else _print_steps(steps, options["show"])
-    last = shown[-1].finish if shown else None
-    ids = [step.decision.chosen.id for step in shown]
-    text.write(text.footer(last, ids, "".join(step.new_text for step in shown)), sys.stdout)
+    last, ids, texts = None, [], []
+    for step in _played(steps) if options["live"] else _printed(steps, options["show"]):
+        last = step.finish
+        ids.append(step.decision.chosen.id)
+        texts.append(step.new_text)
+    text.write(text.footer(last, ids, "".join(texts)), sys.stdout)
 
 
 def _print_scores(opened: Opened, cursor: Cursor) -> None:
@@ -135,17 +140,16 @@ def _print_header(cursor: Cursor) -> None:
     )
 
 
-def _play(steps: Iterator[Step]) -> list[Step]:
+def _played(steps: Iterator[Step]) -> Iterator[Step]:
     from minilm.faces.live import play  # rich, which only --live needs
 
-    return list(play(steps))
+    return play(steps)
 
 
-def _print_steps(steps: Iterator[Step], show: str) -> list[Step]:
-    shown, so_far = [], ""
+def _printed(steps: Iterator[Step], show: str) -> Iterator[Step]:
+    so_far = ""
     for step in steps:
         so_far += step.new_text
         text.write(text.render(step, show, so_far=so_far), sys.stdout, end="\n\n")
         sys.stdout.flush()
-        shown.append(step)
-    return shown
+        yield step
