@@ -67,8 +67,11 @@ def _bar(p: float, width: int) -> str:
 @contextmanager
 def live(console: Console | None = None) -> Iterator[Live]:
     """A place on the screen that redraws only when told (`update(..., refresh=True)`)."""
-    with Live(console=console or Console(), auto_refresh=False, transient=False) as place:
+    console = console or Console()
+    with Live(console=console, auto_refresh=False, transient=False) as place:
         yield place
+    if not console.is_terminal:
+        console.line()  # rich ends the last drawing with a line on a terminal alone
 
 
 def play(steps: Iterable[Step], console: Console | None = None, most: int = 10) -> Iterator[Step]:

@@ -59,3 +59,4 @@ def test_off_a_terminal_the_last_chart_remains(run):
     list(play(run, Console(file=stream, width=100)))
     assert "\x1b" not in stream.getvalue()
     assert f"step {len(run)}" in stream.getvalue()
+    assert stream.getvalue().endswith("\n")
