@@ -15,7 +15,7 @@ from minilm.cli.debug_looks import LOOKS
 from minilm.cli.debug_moves import MOVES
 from minilm.cli.fields import field_at, shown
 from minilm.errors import MinilmError
-from minilm.generation import read_trace
+from minilm.generation import open_session, read_trace
 from minilm.records import ModelConfig, Step
 
 
@@ -166,6 +166,25 @@ def test_a_saved_branch_opens_again_and_goes_on_with_the_same_tokens(debug, tmp_
     assert shown[8].endswith("7 steps, 1 of them forced")
     assert shown[9] == shown[7]
     assert shown[11].splitlines()[1].startswith("step 6 branch 1 ")
+
+
+@pytest.mark.parametrize(
+    ("options", "memory", "places"),
+    [((), 10**8, 1000), ((), 3, 3), ((), 0.5, 1), (("--window", "7"), 3, 7)],
+)
+def test_the_logits_of_the_places_kept_are_bounded(options, memory, places, folder, debug, monkeypatch):
+    """memory: room for the logits of so many places."""
+    windows = []
+
+    def opened(cursor, window):
+        windows.append(window)
+        return open_session(cursor, window)
+
+    size = 4 * backends.load(folder).vocab_size
+    monkeypatch.setattr("minilm.cli.debug_generate.LOGITS_BYTES", int(memory * size))
+    monkeypatch.setattr("minilm.cli.debug_generate.open_session", opened)
+    assert debug("n 5", "back 4", options=options)[1] == ""
+    assert windows == [places]
 
 
 def test_show_full_has_the_ledger(debug):
