@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from minilm import backends
@@ -17,12 +16,10 @@ from minilm.protocols import Trainable
 if TYPE_CHECKING:
     from tokenizer import Tokenizer
 
-__all__ = ["RECIPE", "SETTINGS", "Recipe", "codec", "folder", "model"]
+__all__ = ["PROMPT", "RECIPE", "Recipe", "codec", "folder", "model"]
 
-SETTINGS = MappingProxyType(
-    {"prompt": "Once upon a time", "stages": "Temperature(0.8) TopK(40) TopP(0.95)", "seed": 0}
-)
-"""What generating with it begins from, where the user says nothing."""
+PROMPT = "Once upon a time"
+"""What the commands read where the user says nothing: the beginning of most of its stories."""
 
 
 @dataclass(frozen=True)

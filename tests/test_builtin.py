@@ -23,7 +23,7 @@ def test_the_shipped_model_is_near_the_entropy_of_its_stories():
 
 def test_the_shipped_model_reads_its_prompt_in_numpy():
     codec, model = builtin.codec(), builtin.model()
-    reading = model.read(codec.encode(builtin.SETTINGS["prompt"], special=True))
+    reading = model.read(codec.encode(builtin.PROMPT, special=True))
     assert reading.logits.shape == (1, model.vocab_size)
     assert np.isfinite(reading.logits).all()
     following = codec.piece(int(reading.logits[0].argmax()))

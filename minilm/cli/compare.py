@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from minilm import backends
+from minilm.builtin import PROMPT
 from minilm.cli.compare_modes import mode_options, run_mode
 from minilm.comparison import ParityStep, TwinText, Verdict, side_by_side, twin_texts, verdicts
 from minilm.comparison.parity import models
@@ -69,9 +70,7 @@ class _Subject:
 @click.option(
     "--device", default="cpu", show_default=True, help="Where the frameworks run; NumPy stays on the cpu."
 )
-@click.option(
-    "--prompt", default="Once upon a time", show_default=True, help="What each goes on from, with equal dice."
-)
+@click.option("--prompt", default=PROMPT, show_default=True, help="What each goes on from, with equal dice.")
 @click.option("--max-tokens", default=40, show_default=True, help="0 compares no text.")
 @click.option("--json", "as_lines", is_flag=True, help="Print the records as JSON lines instead of a table.")
 @click.pass_context

@@ -6,17 +6,19 @@ from typing import Any
 
 import click
 
+from minilm.builtin import PROMPT
 from minilm.cli.debug_loop import say
 from minilm.cli.debug_train import opened, training_options
+from minilm.cli.stages import DEFAULT
 from minilm.errors import MinilmError
 
 __all__ = ["command"]
 
 
 @click.command(epilog="Example: minilm debug prompt --prompt 'Once upon a' --word time --steps 6 --hidden 32")
-@click.option("--prompt", default="Once upon a time", show_default=True, help="Read anew at every place.")
+@click.option("--prompt", default=PROMPT, show_default=True, help="Read anew at every place.")
 @click.option("--word", help="Follow its probability and its embedding; the prompt's last token by default.")
-@click.option("--stages", default="Temperature(0.8) TopK(40)", show_default=True, help="The sampling stages.")
+@click.option("--stages", default=DEFAULT, show_default=True, help="The sampling stages.")
 @click.option("--max-tokens", default=12, show_default=True, help="How much to write at each place.")
 @click.option("--dice", default=0, show_default=True, help="Seed of the dice, the same at every place.")
 @click.option("--every", default=0, help="Steps between two places; a dozen places by default.")

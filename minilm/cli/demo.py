@@ -12,9 +12,9 @@ from time import perf_counter
 
 import click
 
-from minilm.builtin import RECIPE
+from minilm.builtin import PROMPT, RECIPE
 from minilm.cli.demo_report import write_report
-from minilm.cli.demo_run import PROMPT, STAGES, compare_start, generate, train_gpt2, train_lstm, write_text
+from minilm.cli.demo_run import STAGES, compare_start, generate, train_gpt2, train_lstm, write_text
 from minilm.errors import MinilmError
 from minilm.faces.text import render, write
 

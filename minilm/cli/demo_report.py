@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from minilm.cli.demo_run import PROMPT, STAGES, Ground, Run, Start, Trained
+from minilm.builtin import PROMPT
+from minilm.cli.demo_run import STAGES, Ground, Run, Start, Trained
 from minilm.faces import html, plots
 
 __all__ = ["write_report"]

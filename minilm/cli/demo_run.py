@@ -13,7 +13,7 @@ import numpy as np
 import tokenizer
 from minilm import backends
 from minilm.backends.folder import write_model
-from minilm.builtin import RECIPE
+from minilm.builtin import PROMPT, RECIPE
 from minilm.cli.opening import open_model
 from minilm.faces.progress import training
 from minilm.generation import TraceWriter, start
@@ -37,7 +37,6 @@ __all__ = [
     "write_text",
 ]
 
-PROMPT = "Once upon a time"
 STAGES = "Temperature(0.8) TopK(40) TopP(0.95)"
 COMMON_STEPS = 30  # taken in every framework, to see that they agree
 COMMON_RATE = 1e-2

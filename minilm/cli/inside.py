@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from minilm import inside
+from minilm.builtin import PROMPT
 from minilm.cli.inside_pictures import save_picture
 from minilm.cli.opening import Opened, model_options, open_model
 from minilm.errors import MinilmError
@@ -81,7 +82,7 @@ def _look(*extra: Any) -> Callable[[Callable[[Asked], None]], click.Command]:
             run(Asked(opened, ids, lambda token_id: piece(*texts(token_id)), options))
 
         common = [
-            click.option("--prompt", default="Once upon a time", show_default=True, help="The text to read."),
+            click.option("--prompt", default=PROMPT, show_default=True, help="The text to read."),
             *extra,
             click.option("--plot", metavar="FILE", help="Draw it into a .png or .svg file."),
             click.option("--json", "as_lines", is_flag=True, help="Print records as JSON lines instead."),

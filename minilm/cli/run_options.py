@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from minilm.builtin import PROMPT
 from minilm.cli.opening import Opened, model_options
 from minilm.cli.stages import pipeline, stage_options
 from minilm.conditions import Condition
@@ -16,8 +17,6 @@ from minilm.generation.breakpoints import breakpoint_of, watch_list
 from minilm.protocols import TextCodec
 
 __all__ = ["conditions", "first_cursor", "run_options"]
-
-PROMPT = "Once upon a time"
 
 
 def run_options(max_tokens: int, meaning: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -11,9 +11,10 @@ from minilm.errors import MinilmError
 from minilm.sampling import Greedy, Stage, Temperature, TopK, TopP, parse
 from minilm.sampling.dialects import DIALECTS, PRESETS, arrange
 
-__all__ = ["pipeline", "stage_options"]
+__all__ = ["DEFAULT", "pipeline", "stage_options"]
 
 DEFAULT = "Temperature(0.8) TopK(40)"
+"""The stages where none are named."""
 
 
 def stage_options(command: Callable[..., Any]) -> Callable[..., Any]:

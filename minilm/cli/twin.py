@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from minilm.builtin import PROMPT
 from minilm.cli.opening import Opened, open_model
 from minilm.cli.stages import pipeline, stage_options
 from minilm.comparison import twin_run, twin_verdict
@@ -24,7 +25,7 @@ __all__ = ["command"]
 @click.option("--backends", metavar="A,B", help="Open them in these frameworks, such as torch,tensorflow.")
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, mps ...")
 @click.option("--dtype", default="float32", show_default=True, help="float32 or float64.")
-@click.option("--prompt", default="Once upon a time", show_default=True, help="What both go on from.")
+@click.option("--prompt", default=PROMPT, show_default=True, help="What both go on from.")
 @stage_options
 @click.option("--seed", default=0, show_default=True, help="Seed of the dice of both.")
 @click.option("--max-tokens", default=40, show_default=True, help="The most new tokens.")
