@@ -204,6 +204,13 @@ class Decision(_Shown):
     reason: str
     forced: bool = False
 
+    def __repr__(self) -> str:
+        chosen = self.chosen
+        return (
+            f"Decision(chose {chosen.text!r} {chosen.id}, p {chosen.p_final:.3f}, rank {chosen.rank}, "
+            f"{self.survivors} survivors: {self.reason})"
+        )
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Embedding:
@@ -214,7 +221,7 @@ class Embedding:
 
     shape: tuple[int, ...]
     norm: float
-    vector: Array
+    vector: Array = field(repr=False)
     cosine: float | None
 
     def __eq__(self, other: object) -> bool:

@@ -38,7 +38,7 @@ class Cursor:
     codec: TextCodec = field(repr=False)
     settings: Settings
     texts: TokenTexts = field(repr=False)
-    ids: Array
+    ids: Array = field(repr=False)
     prompt_length: int
     reading: Reading = field(repr=False)
     embedding: Embedding = field(repr=False)
@@ -189,16 +189,8 @@ def start(
         raise MinilmError(f"Id {outside[0]} to watch is not in the vocabulary of {model.vocab_size}")
     if eos_ids is None:
         eos_ids = [codec.special_ids["eos"]] if "eos" in codec.special_ids else []
-    settings = Settings(
-        bind(stages, codec),
-        seed,
-        max_tokens,
-        tuple(stop),
-        top,
-        tuple(watch),
-        tuple(eos_ids),
-        tuple(inner),
-    )
+    asked = tuple(stop), top, tuple(watch), tuple(eos_ids), tuple(inner)
+    settings = Settings(bind(stages, codec), seed, max_tokens, *asked)
     reading = model.read(ids, inner=settings.inner)
     decoder = codec.stream()
     for token_id in ids:

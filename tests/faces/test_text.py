@@ -170,6 +170,13 @@ def test_wrapping_loses_nothing_but_the_spaces_at_the_breaks(text, width):
     assert "".join("".join(lines).split(" ")) == "".join(text.split(" "))
 
 
+def test_a_repr_is_one_line_and_a_short_one(build_step, build_train_step, hostile):
+    step = build_step(texts=[*hostile, " ran"], k=9)
+    for record in (step.decision, step.decision.chosen, step.embedding, build_train_step(watched=True)):
+        assert len(repr(record).split("\n")) == 1
+        assert len(repr(record)) < 300, repr(record)
+
+
 def test_print_never_fails_in_a_narrow_encoding(build_step, hostile, monkeypatch):
     stream = io.TextIOWrapper(io.BytesIO(), encoding="cp1252")
     monkeypatch.setattr("sys.stdout", stream)
