@@ -34,6 +34,8 @@ BENCHES = {  # name -> (module, function, what must be importable)
     "doctor-torch": ("minilm.bench.torch_doctor", "figures", ("torch",)),
     "doctor-tensorflow": ("minilm.bench.tensorflow_doctor", "figures", ("tensorflow",)),
     "constraints": ("minilm.bench.constraint_steps", "figures", ("llguidance",)),
+    "decisions": ("minilm.bench.decisions", "figures", ()),
+    "states-hf": ("minilm.bench.huggingface_states", "figures", ("torch", "transformers")),
     "tokenizer": ("minilm.bench.tokenizer_training", "figures", ()),
 }
 

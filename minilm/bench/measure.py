@@ -61,8 +61,8 @@ def in_turns(
     return Figure(name, median(ratios), min(ratios), max(ratios), runs, bar, at_least)
 
 
-def seconds(name: str, measure: Callable[[], float], runs: int, bar: float) -> Figure:
-    """The median of several measured times, in seconds, against an upper bar."""
+def seconds(name: str, measure: Callable[[], float], runs: int, bar: float | None) -> Figure:
+    """The median of several measured times, in seconds, against an upper bar (None: only reported)."""
     times = [measure() for _ in range(runs)]
     return Figure(name, median(times), min(times), max(times), runs, bar, at_least=False, unit="s")
 

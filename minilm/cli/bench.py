@@ -16,9 +16,19 @@ def _line(figure: Figure) -> str:
     bar = ""
     if figure.bar is not None:
         sense = "at least" if figure.at_least else "at most"
-        bar = f"  {sense} {figure.bar:g}{figure.unit}: {'met' if figure.met else 'NOT MET'}"
-    spread = f"({figure.low:.2f} to {figure.high:.2f}, {figure.runs} runs)"
-    return f"{figure.name:<58} {figure.figure:6.2f}{figure.unit} {spread:<26}{bar}"
+        bar = f"  {sense} {_amount(figure.bar, figure.unit)}: {'met' if figure.met else 'NOT MET'}"
+    low, high = _amount(figure.low, figure.unit), _amount(figure.high, figure.unit)
+    spread = f"({low} to {high}, {figure.runs} runs)"
+    return f"{figure.name:<58} {_amount(figure.figure, figure.unit):>9} {spread:<32}{bar}"
+
+
+def _amount(value: float, unit: str) -> str:
+    """A figure with its unit; short times in milliseconds.
+
+    >>> _amount(1.234, "x"), _amount(0.00035, "s"), _amount(0.2, "s")
+    ('1.23x', '0.350ms', '0.20s')
+    """
+    return f"{value * 1e3:.3f}ms" if unit == "s" and value < 0.1 else f"{value:.2f}{unit}"
 
 
 @click.command(epilog="Example: minilm bench --quick --only imports")

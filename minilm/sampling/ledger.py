@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -18,15 +19,14 @@ __all__ = ["Ledger"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Point:
-    """The distribution over S survivors at one point of the run."""
+    """The distribution over S survivors at one point of the run, by its log-sum-exp and entropy (nats).
+
+    Its probabilities are made again where they are asked for: to keep them would cost more, in memory.
+    """
 
     scores: Scores
-    shifted: Array  # (S,) scores less the largest
-    powers: Array  # (S,) e^shifted
-    total: float  # their sum
-    log: float  # its logarithm
-    lse: float  # log-sum-exp of the scores
-    entropy: float  # nats
+    lse: float
+    entropy: float
 
     @classmethod
     def of(cls, scores: Scores) -> _Point:
@@ -37,12 +37,16 @@ class _Point:
         total = float(np.add.reduce(powers))
         log = math.log(total)
         entropy = log - float(powers.dot(shifted)) / total
-        return cls(scores, shifted, powers, total, log, top + log, max(entropy, 0.0))
+        return cls(scores, top + log, max(entropy, 0.0))
+
+    def logp(self, places: Any) -> Array:
+        """Log-probabilities of the survivors at some places."""
+        return self.scores.values[places].astype(np.float64) - self.lse
 
     def follow(self, ids: Array) -> Array:
         """Log-probabilities (C,) of some ids, -inf where they are gone."""
         found, there = look_up(self.scores, ids)
-        return np.where(there, self.shifted[found] - self.log, -np.inf)
+        return np.where(there, self.logp(found), -np.inf)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,7 +78,7 @@ class Ledger:
     @property
     def p_final(self) -> Array:
         """The probabilities that the draw falls on, (S,) in ascending order of the survivors' ids."""
-        return self.points[-1].powers / self.points[-1].total
+        return np.exp(self.points[-1].logp(slice(None)))
 
     @property
     def entropies(self) -> tuple[float, float]:
@@ -96,7 +100,7 @@ class Ledger:
     def _followed(self, point: _Point, ids: Array) -> Array:
         """The log-probabilities of ids; where all of the vocabulary is there, an id is its own place."""
         if self.complete and point.scores.ids is self.points[0].scores.ids:
-            return point.shifted[ids] - point.log
+            return point.logp(ids)
         return point.follow(ids)
 
     def effects(
@@ -121,8 +125,8 @@ class Ledger:
             return 1.0
         if self.stages[n].truncates:
             return min(math.exp(after.lse - before.lse), 1.0)
-        kept = before.powers[places(before.scores, after.scores.ids)]
-        return min(float(np.add.reduce(kept)) / before.total, 1.0)
+        kept = np.exp(before.logp(places(before.scores, after.scores.ids)))
+        return min(float(np.add.reduce(kept)), 1.0)
 
 
 def _change(before: float, after: float) -> float | None:

@@ -1,0 +1,69 @@
+"""What explaining a step costs: six stages with their ledger, ten candidates; and a whole step in NumPy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from statistics import median
+from time import perf_counter
+
+import numpy as np
+
+from minilm.backends import create
+from minilm.bench.measure import Figure, seconds
+from minilm.bench.streaming import PROMPT
+from minilm.bench.words import Words
+from minilm.dice import generator
+from minilm.generation import start
+from minilm.generation.texts import TokenTexts
+from minilm.records import ModelConfig
+from minilm.sampling import Context, decide, parse
+
+__all__ = ["figures"]
+
+SIX = "RepetitionPenalty(1.1) Bias({20: 1.0}) Temperature(0.8) TopK(40) TopP(0.9) MinP(0.05)"
+NUCLEUS_FIRST = "TopP(0.9) Temperature(0.8)"
+
+
+def figures(quick: bool = False) -> Iterator[Figure]:
+    """Seconds a step on top of the forward step, by vocabulary; and of a whole step at V = 512."""
+    runs, steps = (3, 50) if quick else (7, 300)
+    for size, bar in ((50_257, 3e-3), (4_000, 3.5e-4)):
+        yield seconds(f"six stages explained, a step, V={size:,}", _deciding(size, SIX, steps), runs, bar)
+        name = f"the same with TopP first, V={size:,}"
+        yield seconds(name, _deciding(size, NUCLEUS_FIRST, steps // 5), runs, None)
+    yield seconds("a full step in NumPy, six stages, V=512", _streaming(512, steps), runs, 1 / 4_000)
+
+
+def _deciding(size: int, stages: str, steps: int) -> Callable[[], float]:
+    """Seconds of the median decision over random logits."""
+    codec = Words(size)
+    bound = [stage.bind(codec) for stage in parse(stages)]
+    logits = generator(0, "bench").standard_normal((8, size), np.float32) * 3
+    context, texts = Context(np.arange(10, 40), 10, (3,)), TokenTexts(codec)
+
+    def measured() -> float:
+        times = []
+        for n in range(steps):
+            begun = perf_counter()
+            decide(logits[n % 8], context, bound, 0.37, texts)
+            times.append(perf_counter() - begun)
+        return median(times)
+
+    return measured
+
+
+def _streaming(size: int, steps: int) -> Callable[[], float]:
+    """Seconds of the median step of a stream, reading included."""
+    model, codec = create("numpy", ModelConfig(size)), Words(size)
+
+    def measured() -> float:
+        cursor = start(model, codec, PROMPT, SIX, 1, max_tokens=None, eos_ids=())
+        times = []
+        for _ in range(steps):
+            begun = perf_counter()
+            cursor.peek()
+            cursor = cursor.advance()
+            times.append(perf_counter() - begun)
+        return median(times)
+
+    return measured

@@ -1,0 +1,51 @@
+"""What the past costs at the size of GPT-2 (random weights): a thousand kept states, and a branch.
+
+A rewind costs nothing to measure: it is to take up an older state again.
+"""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Callable, Iterator
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+from transformers import GPT2Config, GPT2LMHeadModel
+
+from minilm.backends.huggingface import wrap_model
+from minilm.bench.measure import Figure, seconds
+
+__all__ = ["figures"]
+
+_PLACES = 1_000
+
+
+def figures(quick: bool = False) -> Iterator[Figure]:
+    """Megabytes of the kept states, cache included, and seconds of a branch beyond the step that follows."""
+    places, runs = (100, 3) if quick else (_PLACES, 7)
+    model = wrap_model(GPT2LMHeadModel(GPT2Config(n_positions=_PLACES + 24)), "gpt2")
+    before = _megabytes()
+    states = [model.read([1]).state]
+    for place in range(places):
+        states.append(model.read([2 + place % 50], states[-1]).state)
+    grown = _megabytes() - before
+    yield Figure(f"{places:,} kept states of GPT-2", grown, grown, grown, 1, 200.0, False, "MB")
+    going_on = median(_read(model, states[-1]) for _ in range(runs))
+    yield seconds("branch of GPT-2, beyond its step", _branching(model, states, going_on), runs, 50e-3)
+
+
+def _megabytes() -> float:
+    """The largest resident size so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def _read(model: Any, state: Any) -> float:
+    begun = perf_counter()
+    model.read([7], state)
+    return perf_counter() - begun
+
+
+def _branching(model: Any, states: list[Any], going_on: float) -> Callable[[], float]:
+    """To read another token at an older place copies the cache up to it."""
+    return lambda: max(_read(model, states[-2]) - going_on, 0.0)
