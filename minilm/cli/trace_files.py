@@ -47,10 +47,7 @@ def plot(file: str, out: str, kind: str) -> None:
 
     trace = _with_steps(file)
     for name, picture in _pictures(trace).items():
-        try:
-            click.echo(save(picture, Path(out) / f"{name}.{kind}"))
-        except OSError as error:
-            raise MinilmError(f"--out {out} cannot be written: {error.strerror}") from error
+        click.echo(save(picture, Path(out) / f"{name}.{kind}"))
 
 
 @click.command("html", epilog="Example: minilm trace html run.jsonl --out run.html")

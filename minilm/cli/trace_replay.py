@@ -78,7 +78,4 @@ def _draw(recording: Recording, step: int, over: str, values: list[float], path:
     from minilm.faces import plots  # matplotlib takes a while to import
 
     drawn = plots.draw_map(draw_map(recording, step - 1, over, values), recording.texts)
-    try:
-        click.echo(plots.save(drawn, path), err=True)
-    except OSError as error:
-        raise MinilmError(f"--plot {path} cannot be written: {error.strerror}") from error
+    click.echo(f"wrote {plots.save(drawn, path)}", err=True)

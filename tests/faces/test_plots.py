@@ -83,6 +83,12 @@ def test_another_file_ending_is_refused(run, tmp_path):
         save(ranks(run), tmp_path / "a.jpg")
 
 
+def test_a_place_that_cannot_be_written_is_one_line(run, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(MinilmError, match=r"The picture .*a\.png cannot be written: \w+"):
+        save(ranks(run), tmp_path / "file" / "a.png")
+
+
 def test_a_notebook_shows_the_picture_with_its_alt_text(run):
     shown = ranks(run)._repr_html_()
     assert 'alt="Chart over 12 steps' in shown

@@ -71,13 +71,19 @@ class Picture:
 
 
 def save(picture: Picture, path: str | Path) -> Path:
-    """Write a picture to a .png or .svg file and return its path; the folder is made where it is missing."""
+    """Write a picture to a .png or .svg file and return its path; the folder is made where it is missing.
+
+    A picture that stood there is replaced. Raises MinilmError for another ending, and where the disk refuses.
+    """
     path = Path(path)
     kind = path.suffix.lower()
     if kind not in (".png", ".svg"):
         raise MinilmError(f"a picture is saved as .png or .svg, got {path.name!r}; change the file's ending")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(picture.png() if kind == ".png" else picture.svg())
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(picture.png() if kind == ".png" else picture.svg())
+    except OSError as error:
+        raise MinilmError(f"The picture {path} cannot be written: {error.strerror}") from error
     return path
 
 
