@@ -152,3 +152,24 @@ def test_debug_prompt_replays_one_prompt_with_the_same_dice(files):
     assert [row["moment"]["index"] for row in rows[:-1]] == [0, 4, 8, 12]
     assert rows[0]["moment"]["drift"] == pytest.approx(0, abs=1e-12)
     assert rows[-1]["effect"]["index"] == 2
+
+
+def test_debug_prompt_replays_one_prompt_over_saved_checkpoints(files, tmp_path):
+    out = tmp_path / "run"
+    text = ["--text", str(files / "plays.txt"), "--backend", "numpy"]
+    for steps in ("12", "15", "18"):
+        more = ["--resume"] if out.exists() else []
+        again = [*SMALL, "--steps", steps, *more]
+        assert CliRunner().invoke(minilm, ["train", *text, *again, "--out", str(out)]).exit_code == 0
+    folders = [out / "checkpoints" / f"step-000000{step}" for step in (15, 18)] + [out / "model"]
+    given = [word for folder in folders for word in ("--models", str(folder))]
+    arguments = ["debug", "prompt", *given, "--backend", "numpy", "--prompt", "the", "--json"]
+    result = CliRunner().invoke(minilm, arguments)
+    assert result.exit_code == 0, result.output
+    rows = [json.loads(line)["moment"] for line in result.stdout.splitlines()]
+    assert [row["index"] for row in rows] == [15, 18, 3]  # a finished model tells of no step: its place
+    assert rows[0]["p"] != rows[1]["p"]
+    assert rows[2] == rows[1] | {"index": 3}
+    refused = CliRunner().invoke(minilm, [*arguments, "--effect", "2"])
+    assert refused.exit_code != 0
+    assert "need a training" in str(refused.exception or refused.output)

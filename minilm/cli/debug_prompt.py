@@ -16,6 +16,7 @@ __all__ = ["command"]
 
 
 @click.command(epilog="Example: minilm debug prompt --prompt 'Once upon a' --word time --steps 6 --hidden 32")
+@click.option("--models", multiple=True, metavar="DIR", help="A saved model or checkpoint, in this order.")
 @click.option("--prompt", default=PROMPT, show_default=True, help="Read anew at every place.")
 @click.option("--word", help="Follow its probability and its embedding; the prompt's last token by default.")
 @click.option("--stages", default=DEFAULT, show_default=True, help="The sampling stages.")
@@ -29,16 +30,22 @@ def command(prompt: str, word: str | None, plot: str | None, as_lines: bool, **o
     """Train, and replay one prompt with the same dice at places along the way: text, probability, gates.
 
     The training is a new one, or --run goes on from where one stopped; the options are those of minilm train.
+    With --models once or more nothing is trained: the places are saved models, checkpoints among them.
     """
     from minilm.comparison.through_training import effect_of_update, places, through_training
     from minilm.faces.text_train import effect_text, moments_text
     from minilm.generation.trace import as_json, dumps
 
-    run, timeline = opened(options)
-    models = places(timeline, _steps(timeline, options["every"]))
+    timeline: Any = None
+    if options["models"]:
+        _refuse_with_models(plot, options)
+        codec, models = _saved(options)
+    else:
+        run, timeline = opened(options)
+        codec, models = run.codec, places(timeline, _steps(timeline, options["every"]))
     sampled = {"stages": options["stages"], "seed": options["dice"], "max_tokens": options["max_tokens"]}
-    moments = list(through_training(models, run.codec, prompt, word=word, **sampled))
-    effects = [effect_of_update(timeline.jump(n - 1), run.codec, prompt, word) for n in options["effects"]]
+    moments = list(through_training(models, codec, prompt, word=word, **sampled))
+    effects = [effect_of_update(timeline.jump(n - 1), codec, prompt, word) for n in options["effects"]]
     if as_lines:
         for kind, records in (("moment", moments), ("effect", effects)):
             for record in records:
@@ -46,10 +53,36 @@ def command(prompt: str, word: str | None, plot: str | None, as_lines: bool, **o
     else:
         say("\n\n".join([moments_text(moments), *map(effect_text, effects)]))
     if plot:
-        _draw(timeline, run.codec.encode(prompt, special=True), [m.index for m in moments], plot)
+        _draw(timeline, codec.encode(prompt, special=True), [m.index for m in moments], plot)
 
 
 command.params.extend(training_options())
+
+
+def _refuse_with_models(plot: str | None, options: dict[str, Any]) -> None:
+    if plot or options["effects"] or options["every"] or options["folder"]:
+        raise MinilmError("--plot, --effect, --every and --run need a training; leave them or --models out")
+
+
+def _saved(options: dict[str, Any]) -> tuple[Any, list[tuple[int, Any]]]:
+    """The tokenizer that saved models have in common, and each with the updates that its folder tells of.
+
+    A folder that tells of none counts by its place in the row, from 1.
+    """
+    from minilm.backends.folder import read_model
+    from minilm.cli.opening import open_model
+
+    models, codecs = [], []
+    for place, folder in enumerate(options["models"], 1):
+        held = read_model(folder)
+        found = open_model(folder, options["backend"], options["device"], options["dtype"])
+        if codecs and held.tokenizer_bytes != codecs[0][0]:
+            raise MinilmError(f"{folder} has another tokenizer than {options['models'][0]}; leave it out")
+        codecs.append((held.tokenizer_bytes, found.codec))
+        told = held.extra.get("training")
+        step = told.get("step") if isinstance(told, dict) else None
+        models.append((step if isinstance(step, int) else place, found.model))
+    return codecs[0][1], models
 
 
 def _steps(timeline: Any, every: int) -> list[int]:
