@@ -29,6 +29,12 @@ def test_the_loop_is_gradients_then_an_update_and_nothing_else():
     assert all(np.array_equal(model.weights()[name], array) for name, array in by_hand.weights().items())
 
 
+@pytest.mark.parametrize("rate", [0, -1e-3, math.nan, math.inf])
+def test_a_rate_that_cannot_train_is_refused(rate):
+    with pytest.raises(MinilmError, match="learning rate must be a number above 0"):
+        Schedule(rate, 10)
+
+
 def test_a_watched_step_carries_the_norms_of_what_really_happened():
     model = backends.create("numpy", CONFIG, "float64")
     before = {name: array.copy() for name, array in model.weights().items()}

@@ -13,6 +13,7 @@ from time import perf_counter
 import numpy as np
 
 from minilm.dice import generator
+from minilm.errors import MinilmError
 from minilm.protocols import Trainable
 from minilm.records import Array, ModelConfig, TrainStep
 from minilm.training.batches import Batch, Batches
@@ -32,6 +33,10 @@ class Schedule:
     steps: int
     warm_up: int = 20
     final: float = 0.02
+
+    def __post_init__(self) -> None:
+        if not 0 < self.rate < math.inf:
+            raise MinilmError(f"The learning rate must be a number above 0, got {self.rate}")
 
     def at(self, step: int) -> float:
         """The rate of a step, from 0.
