@@ -41,7 +41,8 @@ def create(
     if device != "cpu":
         raise MinilmError(f"Backend numpy runs on the cpu only, got device {device!r}")
     check_config(config)
-    weights = canonical.initial(config, check_dtype(dtype)) if weights is None else weights
+    check_dtype(dtype)
+    weights = canonical.initial(config, dtype) if weights is None else weights
     canonical.check(config, weights)
     return NumpyLSTM(config, {name: np.array(weights[name], dtype) for name in canonical.shapes(config)})
 

@@ -41,7 +41,12 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option("--backend", help="numpy, torch or tensorflow: open the folder in this framework."),
         click.option("--device", default="cpu", show_default=True, help="cpu, cuda, mps ..."),
-        click.option("--dtype", default="float32", show_default=True, help="float32 or float64."),
+        click.option(
+            "--dtype",
+            default="float32",
+            show_default=True,
+            help="float32 or float64; hf: bfloat16 or float16 too.",
+        ),
     ]
     for option in reversed(options):
         command = option(command)

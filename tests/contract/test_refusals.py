@@ -82,6 +82,8 @@ def test_a_device_or_dtype_that_is_not_there_is_one_line(backend):
     config = ModelConfig(5)
     with pytest.raises(MinilmError, match="dtype must be float32 or float64, got 'float16'"):
         create(backend, config, "float16")
+    with pytest.raises(MinilmError, match="dtype must be float32 or float64, got 'int8'"):
+        create(backend, config, "int8", weights=create(backend, config).weights())
     for device in ("cuda:99", "gpux"):
         with pytest.raises(MinilmError, match=device) as caught:
             create(backend, config, device=device)
