@@ -38,7 +38,11 @@ class Exhibit:
 
 
 # check -> the class of the mistake that stands for it, where there is more than one, and its framework
-SHOWN = {"repeated_id_steps": ("tensorflow", "SlicesNotSummed")}
+SHOWN = {
+    "repeated_id_steps": ("tensorflow", "SlicesNotSummed"),
+    "dead_tokens": ("torch", "DeadToken"),
+    "wrong_dimension": ("torch", "SoftmaxOverTime"),
+}
 
 
 def exhibits() -> list[Exhibit]:
