@@ -52,7 +52,8 @@ def command(source: str | None, backend: str | None, device: str, dtype: str, **
         _print_scores(opened, cursor)
     with contextlib.ExitStack() as stack:
         writers = [stack.enter_context(w) for w in _writers(stack, cursor, options)]
-        steps = _until(pauses, _recorded(cursor, writers, options["delay"]))
+        steps = _recorded(cursor, writers, options["delay"])
+        steps = _until(pauses, steps, cursor.settings.eos_ids)
         if not options["as_lines"]:
             _show(cursor, steps, options)
         for _ in steps:
@@ -90,7 +91,7 @@ def _recorded(cursor: Cursor, writers: Sequence[TraceWriter], delay: float) -> I
         time.sleep(delay)
 
 
-def _until(pauses: Sequence[Condition], steps: Iterator[Step]) -> Iterator[Step]:
+def _until(pauses: Sequence[Condition], steps: Iterator[Step], eos_ids: Sequence[int]) -> Iterator[Step]:
     """The steps up to the first at which a breakpoint holds, which is said; without one none is kept."""
     if not pauses:
         yield from steps
@@ -99,7 +100,7 @@ def _until(pauses: Sequence[Condition], steps: Iterator[Step]) -> Iterator[Step]
     for step in steps:
         yield step
         taken.append(step)
-        if holding := [one.text for one in pauses if holds(one, taken)]:
+        if holding := [one.text for one in pauses if holds(one, taken, eos_ids)]:
             click.echo(f"stopped after token {step.index + 1}: {holding[0]}", err=True)
             return
 

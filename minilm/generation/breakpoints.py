@@ -50,10 +50,15 @@ def breakpoint_of(text: str) -> Condition:
     return conditions.parse(text, NAMES, FUNCTIONS)
 
 
-def holds(condition: Condition, steps: Sequence[Step]) -> bool:
-    """Whether a condition holds at the last of these steps; those before it are what came before."""
+def holds(condition: Condition, steps: Sequence[Step], eos_ids: Sequence[int] = ()) -> bool:
+    """Whether a condition holds at the last of these steps; those before it are what came before.
+
+    eos_ids: all that ends the text, where that is more than the token <EOS>; p_eos is their sum.
+    """
 
     def look_up(name: str, arguments: tuple[Any, ...]) -> Any:
+        if name == "p_eos":
+            return _p_eos(steps[-1], eos_ids)
         return _repeats(steps, arguments) if name in FUNCTIONS else NAMES[name][1](steps[-1])
 
     return condition(look_up)
@@ -72,6 +77,7 @@ def _repeats(steps: Sequence[Step], arguments: tuple[Any, ...]) -> bool:
     return len(last) == arguments[0] and len(set(last)) == 1
 
 
-def _p_eos(step: Step) -> float | None:
-    """Where the end of the text is among the candidates; a debugger watches it, so it is."""
-    return next((c.p_model for c in step.decision.candidates if c.text == "<EOS>"), None)
+def _p_eos(step: Step, eos_ids: Sequence[int] = ()) -> float | None:
+    """Where an end of the text is among the candidates; a debugger watches all ends, so they are."""
+    ends = [c.p_model for c in step.decision.candidates if c.id in eos_ids or c.text == "<EOS>"]
+    return sum(ends) if ends else None

@@ -42,8 +42,8 @@ class Session:
     @property
     def pause(self) -> Condition | None:
         """The first breakpoint that holds at the last step, or None."""
-        steps = self.here.kept
-        return next((one for one in self.breakpoints if steps and holds(one, steps)), None)
+        steps, ends = self.here.kept, self.here.cursor.settings.eos_ids
+        return next((one for one in self.breakpoints if steps and holds(one, steps, ends)), None)
 
     def next(self) -> Session:
         """One step further. Raises MinilmError after the end, and where no token can be chosen."""

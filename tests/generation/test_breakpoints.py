@@ -30,6 +30,14 @@ def test_conditions_agree_with_the_records(steps):
         assert holds(breakpoint_of("final.entropy < raw.entropy"), steps[:n])
 
 
+def test_several_ends_of_a_text_are_summed(model, codec):
+    (step,) = stream(model, codec, "hello", max_tokens=1, watch=[3, 50], eos_ids=[3, 50])
+    shares = {c.id: c.p_model for c in step.decision.candidates}
+    both = shares[3] + shares[50]
+    assert holds(breakpoint_of(f"p_eos > {0.99 * both} and p_eos < {1.01 * both}"), [step], [3, 50])
+    assert holds(breakpoint_of(f"p_eos < {1.01 * shares[3]}"), [step])
+
+
 def test_repeats_looks_back(model, codec):
     steps = list(stream(model, codec, "a", "Bias({50: 99.0})", max_tokens=4))
     assert [holds(breakpoint_of("repeats(3)"), steps[:n]) for n in range(1, 5)] == [False, False, True, True]
