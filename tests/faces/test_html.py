@@ -1,6 +1,7 @@
 """HTML in notebooks and reports: one page, no script, every token only text."""
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -134,6 +135,13 @@ def test_a_notebook_shows_records_as_html(build_step, build_train_step):
     assert "-2.618" not in _check(step.decision.candidates[2]._repr_html_()).text
     assert "embedding" in _check(build_train_step(watched=True)._repr_html_()).text
     assert "gradients clipped × 0.431" in _check(build_train_step()._repr_html_()).text
+
+
+def test_what_a_stage_says_of_a_step_stands_under_its_name(build_step):
+    decision = build_step().decision
+    noted = replace(decision.stages[-1], note='3 tokens fit, "<a>" among them')
+    shown = _check(fragment(replace(decision, stages=(*decision.stages[:-1], noted)))).text
+    assert noted.stage + noted.note in shown
 
 
 def test_equal_records_give_equal_html_and_others_are_refused(build_step):

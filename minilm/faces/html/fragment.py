@@ -91,7 +91,8 @@ def _ledger(decision: Decision) -> str:
     for effect in decision.stages:
         change = "out" if effect.chosen is None else signed(effect.chosen, 3)
         kept = [count(effect.survivors), probability(effect.mass_kept), fixed(effect.entropy, 3)]
-        rows.append([words(effect.stage), *kept, change])
+        note = f'<div style="{_DIM};font-size:.9em">{words(effect.note)}</div>' if effect.note else ""
+        rows.append([words(effect.stage) + note, *kept, change])
     heads = ("stage", "survivors", "mass kept", "entropy", "log p of the chosen")
     inner = table(heads, rows, "lrrrr")
     return f'<details style="margin:.5em 0"><summary>stage by stage</summary>{inner}</details>'
