@@ -116,7 +116,8 @@ def _candidates(
     tempered = next((n + 1 for n, stage in enumerate(stages) if isinstance(stage, Temperature)), 0)
     p_model, p_tempered, p_final = np.exp(logp[[0, tempered, -1]]).tolist()
     columns = (logits[ids].tolist(), p_model, logp[0].tolist(), p_tempered, p_final, ranks, removed)
-    return tuple(Candidate(i, *texts(i), *facts) for i, *facts in zip(ids, *columns, strict=True))
+    names, raws = zip(*map(texts, ids), strict=True)
+    return tuple(map(Candidate, ids, names, raws, *columns))
 
 
 def _removals(ledger: Ledger, context: Context, ids: Sequence[int], logp: Array) -> list[Removal | None]:

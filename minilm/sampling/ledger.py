@@ -11,7 +11,7 @@ import numpy as np
 
 from minilm.errors import MinilmError
 from minilm.records import Array, StageEffect
-from minilm.sampling.scores import Context, Scores, look_up, places
+from minilm.sampling.scores import Context, Scores, places
 from minilm.sampling.stages import Stage
 
 __all__ = ["Ledger"]
@@ -43,10 +43,11 @@ class _Point:
         """Log-probabilities of the survivors at some places."""
         return self.scores.values[places].astype(np.float64) - self.lse
 
-    def follow(self, ids: Array) -> Array:
+    def follow(self, ids: Array, vocab_size: int) -> Array:
         """Log-probabilities (C,) of some ids, -inf where they are gone."""
-        found, there = look_up(self.scores, ids)
-        return np.where(there, self.logp(found), -np.inf)
+        everyone = np.full(vocab_size, -np.inf)
+        everyone[self.scores.ids] = self.scores.values
+        return everyone[ids] - self.lse
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,19 +57,18 @@ class Ledger:
     stages: Sequence[Stage]
     points: Sequence[_Point]
     context: Context
-    complete: bool  # no logit is -inf: before the first stage every id of the vocabulary is there
+    vocab_size: int
 
     @classmethod
     def of(cls, logits: Array, stages: Sequence[Stage], context: Context) -> Ledger:
         """Run the stages over logits (V,). Raises MinilmError where one leaves nothing."""
         points = [_Point.of(Scores.of(logits))]
-        complete = points[0].scores.ids.size == logits.size
         for stage in stages:
             scores = stage(points[-1].scores, context)
             if not scores.ids.size:
                 raise MinilmError(f"{stage!r} removed every token, so none can follow; loosen it")
             points.append(points[-1] if scores is points[-1].scores else _Point.of(scores))
-        return cls(stages, points, context, complete)
+        return cls(stages, points, context, logits.size)
 
     @property
     def survivors(self) -> Scores:
@@ -99,9 +99,9 @@ class Ledger:
 
     def _followed(self, point: _Point, ids: Array) -> Array:
         """The log-probabilities of ids; where all of the vocabulary is there, an id is its own place."""
-        if self.complete and point.scores.ids is self.points[0].scores.ids:
+        if point.scores.ids.size == self.vocab_size:
             return point.logp(ids)
-        return point.follow(ids)
+        return point.follow(ids, self.vocab_size)
 
     def effects(
         self, ids: Sequence[int], logp: Array, chosen: int, watch: Sequence[int]
