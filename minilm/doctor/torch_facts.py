@@ -1,4 +1,4 @@
-"""What the doctor asks of a torch module: its embedding, its vocabulary, its gates, what gets no update.
+"""What the doctor asks of a torch module: its embedding, its vocabulary, its gates, its gradients.
 
 Nothing is hooked here; the hooks are in torch_attach.py.
 """
@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from minilm.doctor.looking import saturation
+from minilm.doctor.watching import shares
 from minilm.records import Array
 
 __all__ = ["Facts"]
@@ -46,6 +47,17 @@ class Facts:
     def vocab_size(self, outputs: Any) -> int:
         """V: the rows of the embedding, else the last axis of the outputs."""
         return outputs.shape[-1] if self.table is None else self.table.num_embeddings
+
+    def norms(self) -> dict[str, float]:
+        """Norms of the gradients that are there now, by parameter."""
+        held = [
+            (name, weight.grad) for name, weight in self.model.named_parameters() if weight.grad is not None
+        ]
+        if not held:
+            return {}
+        gradients = [gradient.coalesce().values() if gradient.is_sparse else gradient for _, gradient in held]
+        norms = torch.stack([torch.linalg.vector_norm(gradient) for gradient in gradients])
+        return shares((name for name, _ in held), norms.tolist())
 
     def gates(self, ids: Array) -> dict[str, float]:
         """Saturation of the first LSTM's gates on ids (B, T), where it reads the embedding."""
