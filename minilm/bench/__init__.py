@@ -35,7 +35,8 @@ BENCHES = {  # name -> (module, function, what must be importable)
     "doctor-tensorflow": ("minilm.bench.tensorflow_doctor", "figures", ("tensorflow",)),
     "constraints": ("minilm.bench.constraint_steps", "figures", ("llguidance",)),
     "decisions": ("minilm.bench.decisions", "figures", ()),
-    "states-hf": ("minilm.bench.huggingface_states", "figures", ("torch", "transformers")),
+    "states-hf": ("minilm.bench.huggingface_states", "figures", ("torch", "transformers", "resource")),
+    "memory": ("minilm.bench.memory", "figures", ("resource",)),
     "tokenizer": ("minilm.bench.tokenizer_training", "figures", ()),
 }
 

@@ -20,8 +20,8 @@ Work = Callable[[], object]
 class Figure:
     """A measured figure against its bar.
 
-    figure: the median of the runs; low, high: the least and the greatest of them; unit: "x" for a ratio
-    or "s"; bar: what is asked of it, None where it is only reported; at_least: whether more is better.
+    figure: the median of the runs; low, high: the least and the greatest of them; unit: "x" for a ratio,
+    "s" or "MB"; bar: what is asked of it, None where it is only reported; at_least: whether more is better.
     """
 
     name: str
