@@ -37,7 +37,7 @@ def bar(p: float, colour: str) -> str:
     """A probability as a bar of up to 7 em with its number; colour: a CSS colour."""
     width = max(0.0, min(1.0, p)) * 7
     shape = f"display:inline-block;vertical-align:middle;height:.7em;border-radius:2px;width:{width:.2f}em"
-    number = f'<span style="display:inline-block;width:3.4em">{probability(p)}</span>'
+    number = f'<span style="display:inline-block;min-width:3.4em;padding-right:.4em">{probability(p)}</span>'
     return (
         f'<span style="white-space:nowrap">{number}<span style="{shape};background:{colour}"></span></span>'
     )

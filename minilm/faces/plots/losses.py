@@ -16,6 +16,7 @@ _STYLES = [
     (INK, 1.1, (0, (4, 3)), 1.0),
     (GREEN, 1.1, ":", 1.0),
 ]
+_ALONE = (BLUE, 1.2, "-", 1.0)
 _CAPTION = (
     "Each line is one framework's training loss and lies on the others where they agree, marks are the loss "
     "on held-out text, and the dashed line is the text's own entropy, below which nothing can be learnt."
@@ -29,7 +30,7 @@ def losses(curves: Mapping[str, Sequence[TrainStep]], floor: float | None = None
     """
     figure, (panel,) = panels(8, 4.4)
     for place, (name, steps) in enumerate(curves.items()):
-        colour, width, dash, alpha = _STYLES[place % len(_STYLES)]
+        colour, width, dash, alpha = _ALONE if len(curves) == 1 else _STYLES[place % len(_STYLES)]
         x, y = [s.index for s in steps], [s.loss for s in steps]
         panel.plot(x, y, color=colour, linewidth=width, linestyle=dash, alpha=alpha, label=drawable(name))
         held = [(s.index, s.validation) for s in steps if s.validation is not None]
