@@ -226,7 +226,7 @@ def test_generate_keeps_no_step_that_it_has_shown(look, folder, monkeypatch):
 
     def count(_seconds):
         gc.collect()
-        alive.append(sum(isinstance(one, Step) for one in gc.get_objects()))
+        alive.append(sum(type(one) is Step for one in gc.get_objects()))
 
     monkeypatch.setattr("minilm.cli.generate.time.sleep", count)  # called after every step
     words = ["generate", "--model", str(folder), "--max-tokens", "20", *look]

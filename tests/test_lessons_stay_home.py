@@ -32,7 +32,8 @@ IPV6 = ("socket.__new__ (10, ", "socket.bind (('::1', 0)")
 def watched(script, folder):
     """What a script did that it should not do: sockets, and writes outside folder and caches."""
     log = folder.parent / "touched"
-    settings = {"TOUCHED": str(log), "HOME": str(folder), "TMPDIR": str(folder), "MPLCONFIGDIR": str(folder)}
+    caches = dict.fromkeys(("HOME", "TMPDIR", "MPLCONFIGDIR", "TORCHINDUCTOR_CACHE_DIR"), str(folder))
+    settings = caches | {"TOUCHED": str(log)}
     command = [sys.executable, "-c", WATCHED, str(script)]
     run = subprocess.run(
         command, cwd=folder, env=os.environ | settings, capture_output=True, encoding="utf-8", check=False

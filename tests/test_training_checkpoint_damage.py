@@ -175,11 +175,14 @@ HOSTILE = {
 }
 
 READING = """
-import resource, sys, time
+import re, resource, sys, time
 from minilm.training.checkpoint import newest
 began = time.perf_counter()
 found = newest(sys.argv[1])
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // (1 if sys.platform == "darwin" else 1024)
+if sys.platform == "darwin":
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 20
+else:  # ru_maxrss on Linux also counts what the parent held when it forked
+    peak = int(re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read())[1]) >> 10
 print(found.step, time.perf_counter() - began < 2, peak < 300, found.skipped[0], sep="\\t")
 """
 
