@@ -22,7 +22,7 @@ each_script = pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.p
 def test_the_committed_notebooks_equal_a_fresh_build(tmp_path):
     built = build(tmp_path)
     assert [path.name for path in built] == [f"{script.parent.name}.ipynb" for script in SCRIPTS]
-    assert sorted(path.name for path in (ROOT / "notebooks").glob("*")) == [path.name for path in built]
+    assert sorted(path.name for path in (ROOT / "notebooks").glob("*.ipynb")) == [path.name for path in built]
     for path in built:
         assert path.read_bytes() == (ROOT / "notebooks" / path.name).read_bytes(), "run: make notebooks"
 
