@@ -10,7 +10,7 @@ import numpy as np
 from minilm.errors import MinilmError
 from minilm.records import Array
 
-__all__ = ["Context", "Scores", "look_up", "places", "softmax32"]
+__all__ = ["Context", "Scores", "places", "softmax32"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,19 +79,12 @@ def places(scores: Scores, wanted: Array | Sequence[int]) -> Array:
     >>> places(Scores(np.array([1, 4, 6]), np.zeros(3, np.float32)), [4, 5]).tolist()
     [1]
     """
-    found, there = look_up(scores, np.asarray(wanted, dtype=np.int64))
-    return found[there]
-
-
-def look_up(scores: Scores, wanted: Array) -> tuple[Array, Array]:
-    """Where each wanted id would stand among the survivors, and whether it is there: two (W,) arrays."""
-    ids = scores.ids
+    ids, wanted = scores.ids, np.asarray(wanted, dtype=np.int64)
     if ids[-1] == ids.size - 1:  # nobody below the last is missing: the place is the id
-        there = wanted < ids.size
-        return np.where(there, wanted, 0), there
+        return wanted[(wanted >= 0) & (wanted < ids.size)]
     found = ids.searchsorted(wanted)
     found[found == ids.size] = 0
-    return found, ids[found] == wanted
+    return found[ids[found] == wanted]
 
 
 def softmax32(values: Array) -> Array:

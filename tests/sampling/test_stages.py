@@ -17,6 +17,7 @@ from minilm.sampling import (
     TopK,
     TopP,
 )
+from minilm.sampling.scores import places
 
 CONTEXT = Context(np.array([0, 1, 1, 3]), 2)
 
@@ -64,6 +65,11 @@ def test_the_order_of_temperature_and_top_p_matters():
 
     assert run(Temperature(0.5), TopP(0.8)) == [0]
     assert run(TopP(0.8), Temperature(0.5)) == [0, 1]
+
+
+@pytest.mark.parametrize("logits", [[1.0, 2, 3], [1.0, -np.inf, 3]])
+def test_an_id_that_is_not_there_has_no_place(logits):
+    assert places(Scores.of(np.array(logits)), [-1, 0, 3]).tolist() == [0]
 
 
 def test_greedy_leaves_the_lowest_id_among_equals():
