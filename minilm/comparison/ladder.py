@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from minilm.comparison.native import Native
+from minilm.one_line import one_line
 from minilm.records import Array
 
 __all__ = ["CORRECTIONS", "Rung", "climb", "heights"]
@@ -30,6 +31,8 @@ class Rung:
     left_out: bool
     apart: Array
     weights: float
+
+    __repr__ = one_line
 
     @property
     def losses(self) -> float:

@@ -14,6 +14,7 @@ import numpy as np
 from minilm.errors import MinilmError
 from minilm.generation import Cursor, start
 from minilm.numerics import log_softmax
+from minilm.one_line import one_line
 from minilm.protocols import LanguageModel, TextCodec
 from minilm.records import Array
 from minilm.sampling import Greedy, Scores, Stage
@@ -42,6 +43,8 @@ class TwinStep:
     kl: float
     margin: float
     reach: float
+
+    __repr__ = one_line
 
     @property
     def agree(self) -> bool:
@@ -75,6 +78,8 @@ class TwinVerdict:
     mean_kl: float
     first: TwinStep | None
     explained: bool
+
+    __repr__ = one_line
 
     @property
     def equal(self) -> bool:

@@ -16,6 +16,7 @@ from minilm.errors import MinilmError
 from minilm.generation import start
 from minilm.generation.texts import TokenTexts
 from minilm.numerics import cosine, log_softmax, rank
+from minilm.one_line import one_line
 from minilm.protocols import Inspectable, TextCodec, Trainable
 from minilm.records import Array
 from minilm.training.gate_moments import GateRow, gate_moment
@@ -44,6 +45,8 @@ class PromptMoment:
     drift: float
     gates: GateRow | None
 
+    __repr__ = one_line
+
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
@@ -70,6 +73,8 @@ class UpdateEffect:
     shares: Mapping[str, float]
     rest: float
     predictions: tuple[Prediction, ...]
+
+    __repr__ = one_line
 
 
 def places(timeline: Timeline, steps: Iterable[int]) -> Iterator[tuple[int, Inspectable]]:

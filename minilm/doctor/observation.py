@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from minilm.errors import MinilmError
+from minilm.one_line import one_line
 from minilm.records import Array, frozen_array
 
 __all__ = ["Finding", "Look", "Observation", "Probes", "Record", "load", "save"]
@@ -36,6 +37,8 @@ class Finding:
     what: str
     cause: str
     fix: str
+
+    __repr__ = one_line
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +66,8 @@ class Look:
     moved: tuple[tuple[int, int, float], ...] = ()
     gates: Mapping[str, float] = field(default_factory=dict)
     time_first: bool = False
+
+    __repr__ = one_line
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +100,8 @@ class Observation:
     embedding: str | None = None
     absent: Mapping[str, str] = field(default_factory=dict)
     look: Look | None = None
+
+    __repr__ = one_line
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from functools import cached_property
 import numpy as np
 
 from minilm.doctor.observation import Look, Observation, Probes, Record
+from minilm.one_line import one_line
 from minilm.records import Array
 
 __all__ = ["Run", "total"]
@@ -24,6 +25,8 @@ class Run:
 
     steps: tuple[Observation, ...]
     probes: tuple[Probes, ...]
+
+    __repr__ = one_line
 
     @classmethod
     def of(cls, records: Iterable[Record]) -> Run:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from minilm.errors import MinilmError
+from minilm.one_line import one_line
 from minilm.records import Array, Reading, frozen_array
 from minilm.weights import GATES
 
@@ -36,6 +37,8 @@ class LayerGates:
     cell_norm: Array
     hidden_norm: Array
     half_life: Array
+
+    __repr__ = one_line
 
 
 def gates(reading: Reading, layer: int) -> LayerGates:

@@ -15,6 +15,7 @@ import numpy as np
 
 from minilm.errors import MinilmError
 from minilm.inside.units import direction, value_of
+from minilm.one_line import one_line
 from minilm.protocols import Inspectable
 from minilm.records import Array, Reading, frozen_array
 
@@ -37,6 +38,8 @@ class MemorySplit:
     value: float
     residual: float
     kept: Array
+
+    __repr__ = one_line
 
 
 def memory(model: Inspectable, reading: Reading, target: int, against: int | None = None) -> MemorySplit:

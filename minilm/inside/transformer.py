@@ -8,6 +8,7 @@ import numpy as np
 
 from minilm.errors import MinilmError
 from minilm.numerics import entropy, log_softmax, rank
+from minilm.one_line import one_line
 from minilm.records import Array, Reading, frozen_array
 
 __all__ = ["HeadLook", "LayerLens", "attention", "lens"]
@@ -28,6 +29,8 @@ class HeadLook:
     strongest: int
     back: float
 
+    __repr__ = one_line
+
 
 @dataclass(frozen=True, eq=False)
 class LayerLens:
@@ -44,6 +47,8 @@ class LayerLens:
     logp: float
     entropy: float
     norm: float
+
+    __repr__ = one_line
 
 
 def attention(reading: Reading, layer: int) -> tuple[HeadLook, ...]:

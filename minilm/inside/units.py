@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from minilm.errors import MinilmError
+from minilm.one_line import one_line
 from minilm.protocols import Inspectable
 from minilm.records import Array, Reading, frozen_array
 
@@ -26,6 +27,8 @@ class UnitShares:
     bias: float
     value: float
     residual: float
+
+    __repr__ = one_line
 
 
 def units(model: Inspectable, reading: Reading, target: int, against: int | None = None) -> UnitShares:

@@ -14,6 +14,7 @@ import numpy as np
 
 from minilm.dice import generator
 from minilm.errors import MinilmError
+from minilm.one_line import one_line
 from minilm.protocols import TextCodec
 from minilm.records import Array
 
@@ -29,6 +30,8 @@ class Batch:
     inputs: Array
     targets: Array
     mask: Array
+
+    __repr__ = one_line
 
     @property
     def tokens(self) -> int:
@@ -55,6 +58,8 @@ class Batches:
     length: int = 64
     seed: int = 0
     _epoch: object = field(init=False, repr=False)
+
+    __repr__ = one_line
 
     def __post_init__(self) -> None:
         if self.size < 1 or self.length < 1:

@@ -19,6 +19,7 @@ import numpy as np
 from minilm.backends.arrays_file import arrays_from_bytes, arrays_to_bytes
 from minilm.backends.folder import ModelFolder, read_further, read_model, write_model
 from minilm.errors import MinilmError
+from minilm.one_line import one_line
 from minilm.protocols import Trainable
 from minilm.records import Array, ModelConfig
 from minilm.weights import shapes
@@ -45,6 +46,8 @@ class Checkpoint:
     tokenizer_bytes: bytes | None
     run: Mapping[str, Any]
     skipped: tuple[str, ...] = ()
+
+    __repr__ = one_line
 
 
 def save(

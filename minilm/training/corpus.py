@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from minilm.errors import MinilmError
+from minilm.one_line import one_line
 from minilm.training.storyland import stories
 
 __all__ = ["Corpus", "from_files", "from_storyland", "from_texts"]
@@ -29,6 +30,8 @@ class Corpus:
     train: tuple[str, ...]
     held_out: tuple[str, ...]
     whole: bool = False
+
+    __repr__ = one_line
 
 
 def from_files(paths: Iterable[str | Path]) -> Corpus:

@@ -13,6 +13,7 @@ import numpy as np
 
 from minilm.errors import MinilmError
 from minilm.inside.gates import CLOSED, OPEN
+from minilm.one_line import one_line
 from minilm.protocols import LanguageModel
 from minilm.records import Array, frozen_array
 from minilm.training.timeline import Timeline
@@ -50,6 +51,8 @@ class GateMoment:
     o: Array
     c: Array
     h: Array
+
+    __repr__ = one_line
 
     def rows(self) -> list[GateRow]:
         """A row for every token."""

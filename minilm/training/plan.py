@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass, replace
 
 from minilm.errors import MinilmError
+from minilm.one_line import one_line
 from minilm.training.batches import Batch, Batches
 from minilm.training.fit import Schedule
 
@@ -54,6 +55,8 @@ class Plan:
     schedule: Schedule
     clip: float | None = 1.0
     changes: tuple[Change, ...] = ()
+
+    __repr__ = one_line
 
     def rate(self, step: int) -> float:
         """The learning rate of a step."""

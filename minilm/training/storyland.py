@@ -17,6 +17,7 @@ from itertools import accumulate
 import numpy as np
 
 from minilm.dice import generator
+from minilm.one_line import one_line
 from minilm.training.grammar import Alternative, Call, Entry, Grammar, Rule, Slot, Word, parse
 
 __all__ = ["Story", "stories", "story", "storyland"]
@@ -28,6 +29,8 @@ class Story:
 
     text: str
     nats: float
+
+    __repr__ = one_line
 
 
 @cache

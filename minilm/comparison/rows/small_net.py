@@ -13,6 +13,7 @@ import numpy as np
 from minilm.backends.numpy_layer import Layer, backward, forward
 from minilm.backends.numpy_loss import cross_entropy
 from minilm.dice import generator
+from minilm.one_line import one_line
 from minilm.records import Array, ModelConfig
 from minilm.training.batches import Batch
 from minilm.weights import initial
@@ -30,6 +31,8 @@ class Slices:
     ids: Array
     rows: Array
     dense: Mapping[str, Array]
+
+    __repr__ = one_line
 
 
 def start(dtype: str = "float64") -> dict[str, Array]:
