@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from math import log
 
 import pytest
 from hypothesis import given, settings
@@ -26,11 +27,11 @@ EVIL = [
 
 
 class Reader(HTMLParser):
-    """What a browser would find: tags with their attributes, the text, and whether all is closed."""
+    """What a browser would find: tags with their attributes, text, rows of tables, whether all is closed."""
 
     def __init__(self, page):
         super().__init__()
-        self.tags, self.text, self.open = [], "", []
+        self.tags, self.text, self.open, self.rows = [], "", [], []
         self.feed(page)
         self.close()
 
@@ -38,6 +39,10 @@ class Reader(HTMLParser):
         self.tags.append((tag, dict(attrs)))
         if tag not in VOID:
             self.open.append(tag)
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self.rows[-1].append("")
 
     def handle_endtag(self, tag):
         if tag not in VOID:
@@ -48,6 +53,8 @@ class Reader(HTMLParser):
 
     def handle_data(self, data):
         self.text += data
+        if {"td", "th"} & set(self.open):
+            self.rows[-1][-1] += data
 
 
 def _check(page):
@@ -142,6 +149,26 @@ def test_what_a_stage_says_of_a_step_stands_under_its_name(build_step):
     noted = replace(decision.stages[-1], note='3 tokens fit, "<a>" among them')
     shown = _check(fragment(replace(decision, stages=(*decision.stages[:-1], noted)))).text
     assert noted.stage + noted.note in shown
+
+
+def test_the_ledger_has_a_column_of_changes_for_each_watched_token(build_step):
+    """The changes are worked out from the candidates' own probabilities; TopK(2) removes the third."""
+    decision = build_step(watched=(2, 1)).decision
+    second, third = decision.candidates[1:3]
+    rows = [row[5:] for row in _check(fragment(decision)).rows if len(row) == 7]
+    assert rows == [
+        ['log p of " lived" id 282', 'log p of " is" id 283'],
+        ["", ""],
+        [f"{log(second.p_tempered / second.p_model):+.3f}", f"{log(third.p_tempered / third.p_model):+.3f}"],
+        [f"{log(second.p_final / second.p_tempered):+.3f}", "out"],
+    ]
+
+
+def test_a_watched_token_that_a_stage_does_not_speak_of_has_an_empty_cell(build_step):
+    decision = build_step(watched=(1,)).decision
+    silent = replace(decision.stages[0], watched={})
+    shown = _check(fragment(replace(decision, stages=(silent, *decision.stages[1:]))))
+    assert [row[5] == "" for row in shown.rows[-3:]] == [True, True, False]
 
 
 def test_equal_records_give_equal_html_and_others_are_refused(build_step):

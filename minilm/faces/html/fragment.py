@@ -7,7 +7,7 @@ from typing import Any
 from minilm.errors import MinilmError
 from minilm.faces.html.marks import bar, draw_strip, table, token, vector_strip, words
 from minilm.faces.numerals import count, fixed, probability, signed, vector
-from minilm.faces.text_brief import FINISHES, brief_candidates, candidate_note
+from minilm.faces.text_brief import FINISHES, brief_candidates, candidate_note, watched_ids
 from minilm.records import Candidate, Decision, Embedding, Step, TrainStep
 
 __all__ = ["fragment"]
@@ -85,17 +85,27 @@ def _decision(decision: Decision, most: int) -> str:
 
 
 def _ledger(decision: Decision) -> str:
+    """Stage by stage; a column of changes for the chosen token and for each watched one."""
     if not decision.stages:
         return ""
-    rows = [["as the model gave it", "", "", fixed(decision.raw.entropy, 3), ""]]
+    watched = sorted(watched_ids(decision))
+    rows = [["as the model gave it", "", "", fixed(decision.raw.entropy, 3), *[""] * (1 + len(watched))]]
     for effect in decision.stages:
-        change = "out" if effect.chosen is None else signed(effect.chosen, 3)
         kept = [count(effect.survivors), probability(effect.mass_kept), fixed(effect.entropy, 3)]
+        changes = [_change(effect.chosen)]
+        changes += [_change(effect.watched[i]) if i in effect.watched else "" for i in watched]
         note = f'<div style="{_DIM};font-size:.9em">{words(effect.note)}</div>' if effect.note else ""
-        rows.append([words(effect.stage) + note, *kept, change])
-    heads = ("stage", "survivors", "mass kept", "entropy", "log p of the chosen")
-    inner = table(heads, rows, "lrrrr")
+        rows.append([words(effect.stage) + note, *kept, *changes])
+    texts = {c.id: token(c.text, c.bytes) for c in decision.candidates}
+    names = [f"log p of {texts.get(i, '')} id {i}" for i in watched]
+    heads = ("stage", "survivors", "mass kept", "entropy", "log p of the chosen", *names)
+    inner = table(heads, rows, "lrrrr" + "r" * len(watched))
     return f'<details style="margin:.5em 0"><summary>stage by stage</summary>{inner}</details>'
+
+
+def _change(change: float | None) -> str:
+    """A change of a log-probability in a stage that left the token, or removed it."""
+    return "out" if change is None else signed(change, 3)
 
 
 def _end(step: Step, so_far: str | None) -> str:
