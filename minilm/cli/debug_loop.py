@@ -90,7 +90,7 @@ def count_of(argument: str) -> int:
 def whole_number(argument: str) -> int:
     """The number. Raises MinilmError for anything else."""
     if not argument.isdecimal() or len(argument) > 9:
-        raise MinilmError(f"A whole number is expected here, got {argument!r}")
+        raise MinilmError(f"A whole number is expected here, got {clip(argument, 40)!r}")
     return int(argument)
 
 

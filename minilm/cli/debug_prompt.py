@@ -52,7 +52,7 @@ def command(prompt: str, word: str | None, plot: str | None, as_lines: bool, **o
                 print(dumps({kind: as_json(record)}))
     else:
         say("\n\n".join([moments_text(moments), *map(effect_text, effects)]))
-    if plot:
+    if plot is not None:
         _draw(timeline, codec.encode(prompt, special=True), [m.index for m in moments], plot)
 
 
@@ -60,7 +60,7 @@ command.params.extend(training_options())
 
 
 def _refuse_with_models(plot: str | None, options: dict[str, Any]) -> None:
-    if plot or options["effects"] or options["every"] or options["folder"]:
+    if plot is not None or options["effects"] or options["every"] or options["folder"]:
         raise MinilmError("--plot, --effect, --every and --run need a training; leave them or --models out")
 
 

@@ -11,6 +11,7 @@ import click
 
 from minilm import inside
 from minilm.builtin import PROMPT
+from minilm.cli.debug_loop import whole_number
 from minilm.cli.inside_pictures import save_picture
 from minilm.cli.opening import Opened, model_options, open_model
 from minilm.errors import MinilmError
@@ -52,7 +53,7 @@ class Asked:
                 print(dumps(as_json(record)))
         else:
             text_face.write(table, sys.stdout)
-        if self.options["plot"]:
+        if self.options["plot"] is not None:
             click.echo(f"wrote {save_picture(self.options['plot'], **picture)}", err=True)
 
     def token(self, option: str) -> int | None:
@@ -61,7 +62,7 @@ class Asked:
         if word is None:
             return None
         if word.startswith("#") and word[1:].isdecimal():
-            return int(word[1:])
+            return whole_number(word[1:])
         ids = self.opened.codec.encode(word)
         if not ids:
             raise MinilmError(

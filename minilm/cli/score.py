@@ -55,7 +55,7 @@ def command(
     else:
         text_face.write(score_table(tokens), sys.stdout, end="\n\n")
         text_face.write(score_total(total(tokens)), sys.stdout)
-    if plot:
+    if plot is not None:
         from minilm.faces.plots import save  # matplotlib, which only --plot needs
         from minilm.faces.plots.surprisal import surprisal
 

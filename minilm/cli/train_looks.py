@@ -68,7 +68,7 @@ def _diff(desk: TrainDesk, argument: str) -> None:
 def _gates(desk: TrainDesk, argument: str) -> None:
     """Of a text, or of the first row of the batch; into a picture where a file is named."""
     words = argument.split()
-    files = [word for word in words if word.endswith((".png", ".svg"))]
+    files = [word for word in words if word.lower().endswith((".png", ".svg"))]
     rest = " ".join(word for word in words if word not in files)
     ids = desk.codec.encode(rest, special=True) if rest else desk.here.batch.inputs[0][:_TOKENS].tolist()
     pieces = [piece_of(desk.codec, token) for token in ids]

@@ -107,8 +107,11 @@ def _batch(desk: TrainDesk, argument: str) -> TrainDesk:
         for row in desk.here.batch.inputs:
             say(f"  {quoted(desk.codec.decode(row.tolist())[:80])}")
         return desk
-    desk = desk.at(desk.here.with_batch(whole_number(argument) - 1))
-    say(f"step {desk.here.index + 1} will meet the batch of step {argument}")
+    number = whole_number(argument)
+    if number < 1:
+        raise MinilmError(f"Steps are numbered from 1, got {number}")
+    desk = desk.at(desk.here.with_batch(number - 1))
+    say(f"step {desk.here.index + 1} will meet the batch of step {number}")
     return desk
 
 

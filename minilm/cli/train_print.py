@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from minilm.cli.debug_loop import whole_number
 from minilm.cli.train_moves import TrainDesk
 from minilm.errors import MinilmError
+from minilm.faces.layout import clip
 from minilm.records import Array
 from minilm.training.stops import NAMES
 
@@ -22,7 +24,7 @@ _KINDS: dict[str, Callable[[TrainDesk], Mapping[str, Array]]] = {
     "snapshot": lambda desk: desk.here.model.snapshot(),
 }
 _ASKED = re.compile(
-    r"(?:(?P<kind>weight|gradient|update|snapshot)\s+)?(?P<name>[\w.]+)\s*(?:\[(?P<at>[\d,\s]+)\])?"
+    r"(?:(?P<kind>weight|gradient|update|snapshot)\s+)?(?P<name>[\w.]+)\s*(?:\[(?P<at>\s*\d+(?:\s*,\s*\d+)*\s*)\])?"
 )
 
 
@@ -38,6 +40,8 @@ def printed(desk: TrainDesk, asked: str) -> str:
         )
     name = match["name"]
     if match["kind"] is None and name in NAMES:
+        if match["at"] is not None:
+            raise MinilmError(f"{name} is one number; leave [{clip(match['at'], 40)}] out")
         step = desk.here.step
         return f"{name} = {'not known before the first step' if step is None else NAMES[name][1](step)}"
     if match["kind"] is None and name in _BATCH:
@@ -51,7 +55,7 @@ def printed(desk: TrainDesk, asked: str) -> str:
 
 def _shown(name: str, array: Array, at: str | None) -> str:
     if at is not None:
-        place = tuple(int(number) for number in at.split(",") if number.strip())
+        place = tuple(whole_number(number.strip()) for number in at.split(","))
         if len(place) > array.ndim or any(n >= size for n, size in zip(place, array.shape, strict=False)):
             raise MinilmError(f"{name} is outside of its shape {array.shape}")
         array = np.asarray(array[place])

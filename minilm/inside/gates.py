@@ -49,7 +49,8 @@ def gates(reading: Reading, layer: int) -> LayerGates:
     arrays = {kind: reading.inner.get(f"{kind}.{layer}") for kind in ("gates", "cell", "hidden")}
     if any(array is None for array in arrays.values()):
         raise MinilmError(
-            f"The reading must carry gates.{layer}, cell.{layer} and hidden.{layer}; ask for them"
+            f"The reading must carry gates.{layer}, cell.{layer} and hidden.{layer}, but it carries "
+            f"{', '.join(sorted(reading.inner)) or 'nothing'}; ask for them, or for another layer"
         )
     fused = np.asarray(arrays["gates"], np.float64)  # (T, 4H)
     blocks = dict(zip(GATES, np.split(fused, 4, axis=1), strict=True))  # gate -> (T, H)

@@ -22,9 +22,14 @@ class Neighbour:
 
 
 def neighbours(model: Inspectable, token_id: int, count: int = 10) -> tuple[Neighbour, ...]:
-    """The `count` nearest tokens by cosine, best first, without itself; the lower id first among equals."""
+    """The `count` nearest tokens by cosine, best first, without itself; the lower id first among equals.
+
+    Raises MinilmError for an id outside the vocabulary and for a count below 1.
+    """
     if not 0 <= token_id < model.vocab_size:
         raise MinilmError(f"Id {token_id} is not in the vocabulary of {model.vocab_size}")
+    if count < 1:
+        raise MinilmError(f"The number of neighbours to show must be 1 or more, got {count}")
     table = model.embedding_table().astype(np.float64)  # (V, E)
     norms = np.linalg.norm(table, axis=1)
     one = table[token_id]

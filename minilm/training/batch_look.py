@@ -46,7 +46,12 @@ def batch_rows(step: TrainStep, codec: TextCodec, rows: int | None = None) -> li
 
 
 def surprised(step: TrainStep, codec: TextCodec, most: int = 10) -> list[TokenLoss]:
-    """The targets with the highest losses, the worst first; equal ones in the order of the batch."""
+    """The targets with the highest losses, the worst first; equal ones in the order of the batch.
+
+    Raises MinilmError for a step that was not watched, and for fewer than 1.
+    """
+    if most < 1:
+        raise MinilmError(f"The number of targets to show must be 1 or more, got {most}")
     losses, targets = _watched(step)
     order = np.argsort(-np.where(targets >= 0, losses, -np.inf).ravel(), kind="stable")
     places = (np.unravel_index(at, losses.shape) for at in order[: min(most, int((targets >= 0).sum()))])

@@ -85,5 +85,23 @@ def test_the_sum_of_the_memory_is_the_value(run):
 def test_a_model_without_the_look_says_what_it_has(run):
     assert isinstance(run("gates", "hf").exception, MinilmError)
     assert "shows no gates; it shows hidden, attention" in str(run("gates", "hf").exception)
-    assert "The reading must carry gates.7" in str(run("gates", "--layer", "7").exception)
+    refused = str(run("gates", "--layer", "7").exception)
+    assert "must carry gates.7, cell.7 and hidden.7, but it carries cell.0, cell.1, gates.0" in refused
     assert "has no token" in str(run("units", "--token", "").exception)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["neighbours", "--count", "0"], "must be 1 or more, got 0"),
+        (["neighbours", "--count", "-3"], "must be 1 or more, got -3"),
+        (["neighbours", "--token", "#" + "9" * 5000], "A whole number is expected here, got '999"),
+        (["units", "--rather-than", "#128"], "Id 128 is not in the vocabulary of 128"),
+        (["gates", "--plot", ""], "a picture is saved as .png or .svg"),
+    ],
+)
+def test_what_cannot_be_shown_is_refused_in_one_line(run, options, said):
+    refused = run(*options).exception
+    assert isinstance(refused, MinilmError)
+    assert said in str(refused)
+    assert len(str(refused)) < 200
