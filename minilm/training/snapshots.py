@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from minilm.errors import MinilmError
 from minilm.records import Array
 from minilm.training.batches import Batch
 from minilm.training.plan import Change, OtherBatch
+from minilm.whole_file import write_whole
 
 __all__ = ["BUDGET", "Snapshots"]
 
@@ -119,13 +119,8 @@ class Snapshots:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """A file that is whole or absent; not synced: after a power cut its digest tells."""
-    partial = path.with_suffix(f".{os.getpid()}.partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(data)
-        os.replace(partial, path)
+        write_whole(path, data)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         reason = error.strerror or error
         raise MinilmError(f"Snapshot {path} cannot be written: {reason}; those before it are whole") from None

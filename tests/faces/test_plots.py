@@ -1,8 +1,10 @@
 """Pictures: each says how to read it, draws every token, and is the same for equal records."""
 
+import errno
 import re
 import xml.etree.ElementTree as tree
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from matplotlib.text import Text
@@ -87,6 +89,32 @@ def test_a_place_that_cannot_be_written_is_one_line(run, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(MinilmError, match=r"The picture .*a\.png cannot be written: \w+"):
         save(ranks(run), tmp_path / "file" / "a.png")
+
+
+def test_a_picture_is_replaced_by_a_whole_one_and_through_a_link(run, tmp_path):
+    file = save(ranks(run), tmp_path / "a.png")
+    (tmp_path / "link.png").symlink_to(file)
+    other = course(run)
+    save(other, tmp_path / "link.png")
+    assert (tmp_path / "link.png").is_symlink()
+    assert file.read_bytes() == other.png()
+
+
+@pytest.mark.parametrize("stopped", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()])
+def test_a_picture_that_cannot_be_finished_leaves_the_old_one(run, tmp_path, monkeypatch, stopped):
+    file = save(ranks(run), tmp_path / "a.png")
+    old, write = file.read_bytes(), Path.write_bytes
+
+    def cut(path, data):
+        write(path, data[: len(data) // 2])
+        raise stopped
+
+    monkeypatch.setattr(Path, "write_bytes", cut)
+    with pytest.raises((MinilmError, KeyboardInterrupt)) as refused:
+        save(course(run), file)
+    assert isinstance(refused.value, KeyboardInterrupt) or "No space left" in str(refused.value)
+    assert file.read_bytes() == old
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
 
 
 def test_a_notebook_shows_the_picture_with_its_alt_text(run):

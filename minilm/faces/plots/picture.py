@@ -22,6 +22,7 @@ from matplotlib.font_manager import FontProperties, findfont, get_font
 from minilm.errors import MinilmError
 from minilm.faces.layout import clip
 from minilm.faces.visible import piece
+from minilm.whole_file import write_whole
 
 __all__ = [
     "BLUE",
@@ -73,15 +74,15 @@ class Picture:
 def save(picture: Picture, path: str | Path) -> Path:
     """Write a picture to a .png or .svg file and return its path; the folder is made where it is missing.
 
-    A picture that stood there is replaced. Raises MinilmError for another ending, and where the disk refuses.
+    A picture that stood there is replaced by the whole new one: it can be drawn again from its records.
+    Raises MinilmError for another ending, and where the disk refuses; the old picture then stays.
     """
     path = Path(path)
     kind = path.suffix.lower()
     if kind not in (".png", ".svg"):
         raise MinilmError(f"a picture is saved as .png or .svg, got {path.name!r}; change the file's ending")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(picture.png() if kind == ".png" else picture.svg())
+        write_whole(path, picture.png() if kind == ".png" else picture.svg())
     except OSError as error:
         raise MinilmError(f"The picture {path} cannot be written: {error.strerror}") from error
     return path
