@@ -43,8 +43,7 @@ def command(out: str | None, steps: int, seed: int) -> None:
         say.table(start.rows())
         say(f"Training on for {steps} steps in {start.best}")
         trained = train_lstm(folder, ground, start.best, steps, seed)
-        gap = trained.validation - ground.floor.per_token
-        say.note(f"validation {trained.validation:.3f} nats per token, {gap:.3f} above the floor")
+        say.note(trained.said(ground.floor))
         say(f"The streaming debugger: {PROMPT!r}, {STAGES}, in every framework")
         runs = {name: generate(folder, folder / "lstm", name, seed) for name in start.names}
         for step in next(iter(runs.values())).steps[:2]:

@@ -58,9 +58,8 @@ def _frameworks(start: Start, trained: Trained, ground: Ground) -> html.Section:
     count = len(start.steps[start.names[0]])
     prose = (
         f"The same {count} steps in each framework, from the same weights on the same batches: the losses "
-        f"differ by rounding alone. Then training went on in {start.best} for {len(trained.steps)} steps, to "
-        f"{trained.validation:.3f} nats per token on stories it had never seen: "
-        f"{trained.validation - ground.floor.per_token:.3f} above the floor."
+        f"differ by rounding alone. Then training went on in {start.best} for {len(trained.steps)} steps; on "
+        f"stories it had never seen: {trained.said(ground.floor)}."
     )
     table = html.Table(head, rows, "Parity over the common steps.", "lrrrr")
     curves = {f"{name}, common steps": steps for name, steps in start.steps.items()}
@@ -94,7 +93,7 @@ def _run_pictures(run: Run) -> html.Section:
 
 
 def _gpt2(run: Run, trained: Trained, ground: Ground) -> html.Section:
-    above = trained.validation - ground.floor.per_token
+    above = trained.above(ground.floor)
     prose = (
         f"A GPT-2 of Hugging Face, two layers small, trained for {len(trained.steps)} steps on the same ids "
         f"to {trained.validation:.3f} nats per token ({above:.3f} above the floor), saved by transformers, "

@@ -40,6 +40,7 @@ __all__ = [
 STAGES = "Temperature(0.8) TopK(40) TopP(0.95)"
 COMMON_STEPS = 30  # taken in every framework, to see that they agree
 COMMON_RATE = 1e-2
+BAR = 0.15  # nats per token: how far above the floor the LSTM may stay
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,16 @@ class Trained:
 
     steps: Sequence[TrainStep]
     validation: float
+
+    def above(self, floor: Floor) -> float:
+        """Nats per token that it is worse than a perfect model."""
+        return self.validation - floor.per_token
+
+    def said(self, floor: Floor) -> str:
+        """The validation loss, how far it is above the floor, and whether that is within the bar."""
+        gap = self.above(floor)
+        kept = f"within the bar of {BAR}" if gap <= BAR else f"the bar of {BAR} is missed; give more --steps"
+        return f"validation {self.validation:.3f} nats per token, {gap:.3f} above the floor: {kept}"
 
 
 @dataclass(frozen=True)
