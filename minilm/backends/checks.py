@@ -42,12 +42,12 @@ def check_ids(ids: Any, vocab_size: int) -> Array:
     Traceback (most recent call last):
     minilm.errors.MinilmError: Id 9 at position 1 is outside the vocabulary of 5 (0 to 4)
     """
+    if isinstance(ids, list) and len(ids) == 1 and type(ids[0]) is int and 0 <= ids[0] < vocab_size:
+        return np.array(ids)  # a stream's every step: no reduction over one number
     array = np.asarray(ids)
     if array.ndim != 1 or not array.size:
         what = "none" if not array.size else f"an array of shape {array.shape}"
         raise MinilmError(f"read() needs a list of at least one id, got {what}")
-    if array.size == 1 and array.dtype.kind == "i" and 0 <= array[0] < vocab_size:
-        return array  # the streaming path: no reduction over one number
     return _in_range(array, vocab_size)
 
 

@@ -6,13 +6,14 @@ Formulas: Hochreiter and Schmidhuber (1997), forget gate of Gers et al. (2000), 
 
 from __future__ import annotations
 
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 
 from minilm.records import Array
 
-__all__ = ["Layer", "LayerTrace", "activate", "backward", "forward"]
+__all__ = ["Layer", "LayerTrace", "activate", "backward", "forward", "step"]
 
 
 class Layer(NamedTuple):
@@ -41,15 +42,35 @@ def activate(z: Array) -> Array:
     >>> activate(np.zeros(4)).tolist()
     [0.5, 0.5, 0.0, 0.5]
     """
-    g = slice(z.shape[-1] // 2, z.shape[-1] // 4 * 3)
-    z[..., g] *= 2
-    z *= 0.5
+    scale, shift = _halves(z.shape[-1] // 4, z.dtype.char)
+    z *= scale
     np.tanh(z, out=z)
-    z *= 0.5
-    z += 0.5
-    z[..., g] *= 2
-    z[..., g] -= 1
+    z *= scale
+    z += shift
     return z
+
+
+@cache
+def _halves(size: int, dtype: str) -> tuple[Array, Array]:
+    """What the gates (4H,) are multiplied by before and after the tanh, and what is added: nothing for g."""
+    scale, shift = np.repeat(np.array([[0.5, 0.5, 1.0, 0.5], [0.5, 0.5, 0.0, 0.5]], dtype), size, axis=1)
+    return scale, shift
+
+
+def step(layer: Layer, fed: Array, hidden: Array, cell: Array) -> tuple[Array, Array, Array, Array]:
+    """One step: the gates (B, 4H), the new cell, its tanh and the new hidden state (B, H), or without B.
+
+    fed: what the input gives to the gates, x W + b (B, 4H); hidden, cell: (B, H), those of the step before.
+    """
+    z = hidden @ layer.recurrent
+    z += fed
+    size = len(layer.recurrent)
+    activate(z)
+    i, f, g, o = (z[..., k * size : (k + 1) * size] for k in range(4))
+    cell = f * cell
+    cell += i * g
+    squashed = np.tanh(cell)
+    return z, cell, squashed, o * squashed
 
 
 def forward(layer: Layer, inputs: Array, hidden: Array, cell: Array) -> LayerTrace:
@@ -62,14 +83,7 @@ def forward(layer: Layer, inputs: Array, hidden: Array, cell: Array) -> LayerTra
     cells, squashed = np.empty_like(hiddens), np.empty_like(hiddens[1:])
     hiddens[0], cells[0] = hidden, cell
     for t in range(steps):
-        z = gates[t]
-        z += hiddens[t] @ layer.recurrent
-        activate(z)
-        i, f, g, o = (z[..., k * size : (k + 1) * size] for k in range(4))
-        np.multiply(f, cells[t], out=cells[t + 1])
-        cells[t + 1] += i * g
-        np.tanh(cells[t + 1], out=squashed[t])
-        np.multiply(o, squashed[t], out=hiddens[t + 1])
+        gates[t], cells[t + 1], squashed[t], hiddens[t + 1] = step(layer, gates[t], hiddens[t], cells[t])
     return LayerTrace(inputs, gates, cells, squashed, hiddens)
 
 

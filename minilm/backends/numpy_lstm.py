@@ -23,7 +23,7 @@ from minilm.backends.checks import (
 )
 from minilm.backends.model_config import check_config
 from minilm.backends.numpy_adam import Adam, clip_factor, global_norm
-from minilm.backends.numpy_layer import Layer, LayerTrace, backward, forward
+from minilm.backends.numpy_layer import Layer, LayerTrace, backward, forward, step
 from minilm.backends.numpy_loss import cross_entropy, sum_by_id
 from minilm.errors import MinilmError
 from minilm.records import Array, Gradients, ModelConfig, Reading, frozen_array
@@ -75,11 +75,10 @@ class NumpyLSTM:
         embeddings = values = self._embedding[check_ids(ids, self.vocab_size)]  # (T, E)
         after, carried = [], {}
         for number, (layer, before) in enumerate(zip(self._layers, self._state(state), strict=True)):
-            trace = forward(layer, values, *before)
-            values = trace.hidden[1:]
-            after.append((trace.hidden[-1].copy(), trace.cells[-1].copy()))
+            gates, cells, values = _run(layer, values, *before)
+            after.append((values[-1], cells[-1]))
             if inner:
-                found = {"hidden": values, "cell": trace.cells[1:], "gates": trace.gates}
+                found = {"hidden": values, "cell": cells, "gates": gates}
                 carried.update({f"{kind}.{number}": array for kind, array in found.items()})
         kernel, bias = self._head
         logits = (values if every else values[-1:]) @ kernel  # (T, V) or (1, V)
@@ -214,6 +213,17 @@ class NumpyLSTM:
         d_top = np.zeros_like(top)
         d_top[-1] = kernel @ d_logits
         return value, frozen_array(self._backward(traces, d_top, None)[0])
+
+
+def _run(layer: Layer, values: Array, hidden: Array, cell: Array) -> tuple[Array, Array, Array]:
+    """Gates (T, 4H), cells and hidden states (T, H) of a layer that reads values (T, I)."""
+    if len(values) > 1:
+        trace = forward(layer, values, hidden, cell)
+        return trace.gates, trace.cells[1:], trace.hidden[1:]
+    fed = values[0] @ layer.kernel  # a stream's every step: nothing is kept for a backward pass
+    fed += layer.bias
+    gates, cell, _, hidden = step(layer, fed, hidden, cell)
+    return gates[None], cell[None], hidden[None]
 
 
 def _time_first(mask: Array, dtype: str) -> Array:
