@@ -9,7 +9,7 @@ import numpy as np
 
 from minilm.records import Array
 
-__all__ = ["adaptive_k", "cosine", "entropy", "log_softmax", "log_sum_exp", "rank", "softmax"]
+__all__ = ["adaptive_k", "cosine", "entropy", "log_odds", "log_softmax", "log_sum_exp", "rank", "softmax"]
 
 
 def log_sum_exp(scores: Array, axis: int = -1) -> Array:
@@ -55,6 +55,19 @@ def entropy(probabilities: Array) -> float:
     return float(-(p @ np.log(p)))
 
 
+def log_odds(p: float) -> float:
+    """ln(p / (1 - p)) of a probability, in nats; infinite at 0 and at 1, and beyond them.
+
+    Where the scores of some tokens rise by x against all the others, the log-odds of their mass rise by x.
+
+    >>> log_odds(0.5), round(log_odds(0.9), 4), log_odds(1.0)
+    (0.0, 2.1972, inf)
+    """
+    if p <= 0:
+        return -math.inf
+    return math.inf if p >= 1 else math.log(p / (1 - p))
+
+
 def cosine(a: Array, b: Array) -> float:
     """Cosine of the angle between two vectors; 0 where one of them is the null vector.
 
@@ -93,5 +106,6 @@ def adaptive_k(
     p.sort()
     held = p[::-1].cumsum()
     reached = int(held.searchsorted(mass - 1e-12)) + 1
-    k = min(max(reached, minimum), maximum, int(np.count_nonzero(p)))
+    above = p.size if p[0] > 0 else int(np.count_nonzero(p))
+    k = min(max(reached, minimum), maximum, above)
     return k, float(held[k - 1])

@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from minilm.frozen import record
+
 __all__ = [
     "Array",
     "Candidate",
@@ -126,14 +128,15 @@ class Gradients:
         return f"Gradients(loss {self.loss:.4f}, {len(self.arrays)} arrays)"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StageEffect:
     """One row of the ledger: what one stage did to the distribution.
 
     survivors: tokens left; mass_kept: share of the probability before it that is left;
     entropy: nats after it; chosen: change of the chosen token's log-probability, None for a forced
     token that did not survive; watched: the same for each watched id; note: what else the stage has to
-    say of this step, or None.
+    say of this step, or None; cut: how near it was to keeping other tokens, in nats: how far scores must
+    move against each other for that (TopH: shares of the entropy), None where it compared none.
     """
 
     stage: str
@@ -143,9 +146,10 @@ class StageEffect:
     chosen: float | None
     watched: Mapping[int, float | None] = field(default_factory=dict)
     note: str | None = None
+    cut: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Removal:
     """What removed a token: the stage, and the number that failed ("0.012 < 0.05 x 0.31")."""
 
@@ -153,7 +157,7 @@ class Removal:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Candidate(_Shown):
     """One token that could have been next.
 
@@ -174,7 +178,7 @@ class Candidate(_Shown):
     removed_by: Removal | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Distribution:
     """A distribution in three numbers: entropy in nats, adaptive k, and the mass that k tokens hold."""
 
@@ -183,13 +187,14 @@ class Distribution:
     mass_used: float
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Decision(_Shown):
     """How one token was chosen.
 
     candidates: best first by logit, the chosen and the watched ones always among them;
     u: the draw in [0, 1), None where nothing was drawn; interval: [low, high) of the chosen token on
-    the cumulative final distribution in ascending id order; margin: min(u - low, high - u).
+    the cumulative final distribution in ascending id order; margin: min(u - low, high - u); fragile:
+    whether changes of 1e-5 in the logits, as between two frameworks, can choose another token.
     """
 
     candidates: tuple[Candidate, ...]
@@ -203,6 +208,12 @@ class Decision(_Shown):
     chosen: Candidate
     reason: str
     forced: bool = False
+    fragile: bool = False
+
+    @property
+    def cut(self) -> float | None:
+        """The least distance of a stage to its cut; None where none compared anything."""
+        return min((effect.cut for effect in self.stages if effect.cut is not None), default=None)
 
     def __repr__(self) -> str:
         chosen = self.chosen
@@ -233,7 +244,7 @@ class Embedding:
     __hash__ = None  # type: ignore[assignment]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Step(_Shown):
     """One token of a generation.
 
@@ -263,7 +274,7 @@ class Step(_Shown):
         )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ParameterNorms:
     """Euclidean norms of one parameter in one training step; ratio is update over weight."""
 

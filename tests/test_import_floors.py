@@ -9,7 +9,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 FLOORS = {  # room -> floor; a room imports itself and lower floors
-    "errors": 0, "one_line": 0, "whole_file": 0, "records": 0, "dice": 0, "numerics": 1, "conditions": 1,
+    "frozen": -1, "errors": 0, "one_line": 0, "whole_file": 0, "records": 0, "dice": 0,
+    "numerics": 1, "conditions": 1,
     "protocols": 2, "weights": 2,
     "sampling": 3, "inside": 3, "backends": 3,
     "generation": 4, "training": 4, "attribution": 4,

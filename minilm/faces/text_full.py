@@ -69,14 +69,15 @@ def _candidates(decision: Decision) -> list[str]:
 
 
 def _ledger(decision: Decision) -> list[str]:
-    rows = [["stage", "survivors", "mass kept", "entropy", "log p of chosen"]]
-    rows.append(["(as the model gave it)", "", "", fixed(decision.raw.entropy, 4), ""])
+    rows = [["stage", "survivors", "mass kept", "entropy", "log p of chosen", "to its cut"]]
+    rows.append(["(as the model gave it)", "", "", fixed(decision.raw.entropy, 4), "", ""])
     for effect in decision.stages:
         change = "out" if effect.chosen is None else signed(effect.chosen, 4)
         mass = probability(effect.mass_kept)
         label = clip(visible(effect.stage, keep=""), 44)
-        rows.append([label, count(effect.survivors), mass, fixed(effect.entropy, 4), change])
-    lines = [" " + line for line in align(rows, "lrrrr", 2)]
+        cut = "" if effect.cut is None else f"{effect.cut:.3g}"
+        rows.append([label, count(effect.survivors), mass, fixed(effect.entropy, 4), change, cut])
+    lines = [" " + line.rstrip() for line in align(rows, "lrrrrr", 2)]
     for effect in decision.stages:
         if effect.note:
             kind = effect.stage.partition("(")[0]
@@ -103,6 +104,10 @@ def _facts(decision: Decision) -> list[str]:
     if decision.u is not None and decision.interval is not None:
         margin = "" if decision.margin is None else f"   margin {decision.margin:.3g}"
         lines.append(f" draw    {interval(decision.u, *decision.interval)}{margin}")
+    if decision.fragile:
+        lines.append(
+            " fragile changes of 1e-5 in the logits, as between frameworks, can choose another token"
+        )
     return [*lines, *wrap(f" reason  {visible(decision.reason, keep='')}", WIDTH, " " * 9)]
 
 

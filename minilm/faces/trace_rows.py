@@ -17,8 +17,8 @@ __all__ = ["CANDIDATE_HEADS", "STEP_HEADS", "candidate_rows", "step_row"]
 STEP_HEADS = (
     "index", "position", "read_id", "read", "chosen_id", "chosen", "chosen_bytes", "rank", "logit",
     "p_model", "logp_model", "p_tempered", "p_final", "entropy_raw", "entropy_final", "k_raw", "k_final",
-    "survivors", "u", "low", "high", "margin", "embedding_norm", "embedding_cosine", "forced", "new_text",
-    "offset", "finish", "branch", "reason",
+    "survivors", "u", "low", "high", "margin", "cut", "fragile", "embedding_norm",
+    "embedding_cosine", "forced", "new_text", "offset", "finish", "branch", "reason",
 )  # fmt: skip
 CANDIDATE_HEADS = (
     "index", "rank", "id", "text", "bytes", "logit", "p_model", "logp_model", "p_tempered", "p_final",
@@ -33,7 +33,7 @@ def step_row(step: Step) -> list[Any]:
     return [
         step.index, step.position, step.id, piece(step.text, step.bytes), *_token(chosen), chosen.rank,
         *_numbers(chosen), d.raw.entropy, d.final.entropy, d.raw.k_used, d.final.k_used, d.survivors,
-        d.u, low, high, d.margin, step.embedding.norm, step.embedding.cosine, d.forced,
+        d.u, low, high, d.margin, d.cut, d.fragile, step.embedding.norm, step.embedding.cosine, d.forced,
         quoted(step.new_text), step.offset, step.finish, step.branch, quoted(d.reason),
     ]  # fmt: skip
 

@@ -26,6 +26,8 @@ NAMES: dict[str, tuple[str, Callable[[Step], Any]]] = {
     "p_eos": ("the model's probability of the end of the text", lambda s: _p_eos(s)),
     "survivors": ("tokens that the stages left", lambda s: s.decision.survivors),
     "margin": ("distance of the draw to the end of its interval", lambda s: s.decision.margin),
+    "cut": ("least distance of a stage to its cut", lambda s: s.decision.cut),
+    "fragile": ("1 where changes of 1e-5 can choose another token", lambda s: int(s.decision.fragile)),
     "u": ("the draw", lambda s: s.decision.u),
     "entropy": ("of the model's distribution, in nats", lambda s: s.decision.raw.entropy),
     "raw.entropy": ("the same", lambda s: s.decision.raw.entropy),

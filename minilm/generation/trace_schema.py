@@ -32,6 +32,7 @@ _PLAIN: dict[Any, dict[str, Any]] = {
     np.ndarray: {"type": "array", "items": {"type": "number"}},
 }
 _NULLABLE = ("Candidate.logit", "Candidate.logp_model")  # -inf, which JSON cannot spell
+_LATER = ("StageEffect.cut", "Decision.fragile")  # a trace written before they were known has none
 _CLOSED = {"additionalProperties": False}
 
 
@@ -86,7 +87,7 @@ def _object(name: str, types: Mapping[str, Any], defs: dict[str, Any], optional:
         place = f"{name}.{key}"
         value = _value(kind | None if place in _NULLABLE else kind, defs)
         properties[key] = {**value, "description": MEANINGS[place], **BOUNDS.get(place, {})}
-    required = [key for key in types if key not in optional]
+    required = [key for key in types if key not in optional and f"{name}.{key}" not in _LATER]
     return {"type": "object", "properties": properties, "required": required} | _CLOSED
 
 

@@ -3,7 +3,8 @@
 from minilm.sampling.decide import decide
 from minilm.sampling.parsing import parse, spell
 from minilm.sampling.scores import Context, Scores
-from minilm.sampling.stages import Bias, Greedy, MinP, RepetitionPenalty, Stage, Temperature, TopK, TopP
+from minilm.sampling.stage import Stage
+from minilm.sampling.stages import Bias, Greedy, MinP, RepetitionPenalty, Temperature, TopK, TopP
 
 __all__ = [
     "Bias",

@@ -18,7 +18,7 @@ from minilm.errors import MinilmError
 from minilm.protocols import TextCodec
 from minilm.records import Array
 from minilm.sampling.scores import Context, Scores
-from minilm.sampling.stages import Stage
+from minilm.sampling.stage import Stage
 
 if TYPE_CHECKING:
     from minilm.sampling.constraint_matcher import Matcher

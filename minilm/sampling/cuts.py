@@ -12,7 +12,7 @@ import numpy as np
 
 from minilm.records import Array
 from minilm.sampling.scores import Context, Scores
-from minilm.sampling.stages import Stage
+from minilm.sampling.stage import Stage
 
 __all__ = ["LIKELIEST", "MOST", "Cut", "Truncation", "nearest", "smallest", "truncations"]
 

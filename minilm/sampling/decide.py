@@ -9,15 +9,18 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from minilm.numerics import adaptive_k, rank
-from minilm.records import Array, Candidate, Decision, Distribution, Removal
+from minilm.numerics import adaptive_k
+from minilm.records import Array, Candidate, Decision, Distribution
+from minilm.sampling.candidates import shown
 from minilm.sampling.ledger import Ledger
+from minilm.sampling.margin import WOBBLE, is_fragile
 from minilm.sampling.scores import Context, Scores, places
-from minilm.sampling.stages import Stage, Temperature
+from minilm.sampling.stage import Stage
 
 __all__ = ["decide"]
 
-_LARGEST_K = 64  # the largest k that adaptive_k reports, so that sorting the best 64 is enough
+_LARGEST_K = 64  # the largest k that adaptive_k reports, so that the best 64 are enough
+_REACH = 3 * WOBBLE  # of a draw or a cut: only then is it worth trying whether a wobble flips the step
 
 
 def decide(
@@ -40,28 +43,28 @@ def decide(
     logits = np.asarray(logits, dtype=np.float32)
     ledger = Ledger.of(logits, stages, context)
     survivors, p_final = ledger.survivors, ledger.p_final
-    place, interval = _fall(p_final, u) if forced is None else _forced(survivors, p_final, forced)
-    chosen = forced if forced is not None else int(survivors.ids[place])
-    best = _best(logits, max(top, _LARGEST_K))
-    ids, ranks = _shown(logits, best[:top], [chosen, *watch])
-    logp = ledger.follow(ids)  # (stages + 1, C)
-    removed = _removals(ledger, context, ids, logp)
-    raw, final = ledger.entropies
-    candidates = _candidates(logits, stages, ids, ranks, logp, removed, texts)
-    picked = candidates[ids.index(chosen)]
-    u = None if forced is not None else u
+    if forced is None:
+        place, interval = _fall(p_final, u)
+        chosen = int(survivors.ids[place])
+    else:
+        chosen, u, interval = forced, None, _interval(survivors, p_final, forced)
+    margin = None if u is None or interval is None else min(u - interval[0], interval[1] - u)
+    look = shown(ledger, logits, texts, top, [chosen, *watch], _LARGEST_K)
+    picked, (raw, final) = look.candidate(chosen), ledger.entropies
+    near = forced is None and ledger.nearest(margin) < _REACH * ledger.gain
     return Decision(
-        candidates=candidates,
-        stages=ledger.effects(ids, logp, chosen, watch),
+        candidates=look.candidates,
+        stages=ledger.effects(look.logp[chosen], {i: look.logp[i] for i in watch}),
         survivors=survivors.ids.size,
-        raw=_distribution(raw, ledger.p_model(best)),
+        raw=_distribution(raw, look.p_best),
         final=_distribution(final, p_final),
         u=u,
         interval=interval,
-        margin=None if u is None or interval is None else min(u - interval[0], interval[1] - u),
+        margin=margin,
         chosen=picked,
         reason=_reason(picked, survivors.ids.size, u, forced is not None),
         forced=forced is not None,
+        fragile=near and is_fragile(logits, context, stages, u),
     )
 
 
@@ -73,66 +76,19 @@ def _fall(p: Array, u: float | None) -> tuple[int, tuple[float, float]]:
     return place, (float(ends[place - 1]) if place else 0.0, float(ends[place]))
 
 
-def _forced(scores: Scores, p: Array, token_id: int) -> tuple[int, tuple[float, float] | None]:
-    """Place and interval of a token that was not drawn; no interval where it did not survive."""
+def _interval(scores: Scores, p: Array, token_id: int) -> tuple[float, float] | None:
+    """The interval of a token that was not drawn; None where it did not survive."""
     found = places(scores, [token_id])
     if not found.size:
-        return -1, None
+        return None
     ends = p.cumsum()
     place = int(found[0])
-    return place, (float(ends[place] - p[place]) / float(ends[-1]), float(ends[place] / ends[-1]))
-
-
-def _best(logits: Array, n: int) -> Array:
-    """The ids of the n largest logits, best first, the lower id first among equals."""
-    if logits.size <= 2 * n:
-        return (-logits).argsort(kind="stable")[:n]
-    cut = np.partition(logits, logits.size - n)[logits.size - n]
-    some = (logits >= cut).nonzero()[0]
-    return some[(-logits[some]).argsort(kind="stable")][:n]
-
-
-def _shown(logits: Array, best: Array, wanted: Sequence[int]) -> tuple[list[int], list[int]]:
-    """The ids of the candidates, best first, and their ranks over the whole vocabulary."""
-    ids = best.tolist()
-    extra = sorted({(rank(logits, i), i) for i in wanted if i not in ids})
-    return ids + [i for _, i in extra], [*range(1, len(ids) + 1), *(r for r, _ in extra)]
+    return float(ends[place] - p[place]) / float(ends[-1]), float(ends[place] / ends[-1])
 
 
 def _distribution(entropy: float, p: Array) -> Distribution:
     k, mass = adaptive_k(p, maximum=_LARGEST_K)
     return Distribution(entropy, k, min(mass, 1.0))
-
-
-def _candidates(
-    logits: Array,
-    stages: Sequence[Stage],
-    ids: Sequence[int],
-    ranks: Sequence[int],
-    logp: Array,
-    removed: Sequence[Removal | None],
-    texts: Callable[[int], tuple[str, bytes]],
-) -> tuple[Candidate, ...]:
-    tempered = next((n + 1 for n, stage in enumerate(stages) if isinstance(stage, Temperature)), 0)
-    p_model, p_tempered, p_final = np.exp(logp[[0, tempered, -1]]).tolist()
-    columns = (logits[ids].tolist(), p_model, logp[0].tolist(), p_tempered, p_final, ranks, removed)
-    names, raws = zip(*map(texts, ids), strict=True)
-    return tuple(map(Candidate, ids, names, raws, *columns))
-
-
-def _removals(ledger: Ledger, context: Context, ids: Sequence[int], logp: Array) -> list[Removal | None]:
-    """For each shown candidate the stage that removed it, with its number, or None."""
-    removed: list[Removal | None] = [None] * len(ids)
-    gone = logp == -np.inf  # (stages + 1, C)
-    for column in gone[0].nonzero()[0].tolist():
-        removed[column] = Removal("model", "its logit is -inf")
-    at, columns = (gone[1:] & ~gone[:-1]).nonzero()
-    for n in dict.fromkeys(at.tolist()):
-        stage, here = ledger.stages[n], columns[at == n].tolist()
-        reasons = stage.reasons(ledger.points[n].scores, context, [ids[column] for column in here])
-        for column, why in zip(here, reasons, strict=True):
-            removed[column] = Removal(stage.label, why)
-    return removed
 
 
 def _reason(chosen: Candidate, survivors: int, u: float | None, forced: bool) -> str:

@@ -18,16 +18,8 @@ from minilm.sampling.forcing import (
 )
 from minilm.sampling.more import Epsilon, Eta, TopH, Typical
 from minilm.sampling.penalties import BadWords, Frequency, NoRepeatNgram, Presence, SequenceBias
-from minilm.sampling.stages import (
-    Bias,
-    Greedy,
-    MinP,
-    RepetitionPenalty,
-    Stage,
-    Temperature,
-    TopK,
-    TopP,
-)
+from minilm.sampling.stage import Stage
+from minilm.sampling.stages import Bias, Greedy, MinP, RepetitionPenalty, Temperature, TopK, TopP
 
 __all__ = ["DIALECTS", "PRESETS", "arrange"]
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from minilm.errors import MinilmError
 from minilm.sampling.scores import Context, Scores, places
-from minilm.sampling.stages import Stage
+from minilm.sampling.stage import Stage
 
 __all__ = [
     "ForcedBos",
@@ -138,14 +138,21 @@ class LengthDecay(Stage):
 
     def __call__(self, scores: Scores, context: Context) -> Scores:
         """The same survivors; the end has come nearer."""
-        past = context.generated - self.start
-        where = places(scores, context.eos_ids) if past > 0 else np.array([], dtype=np.int64)
+        growth = self._growth(context)
+        where = places(scores, context.eos_ids) if growth else np.array([], dtype=np.int64)
         if not where.size:
             return scores
         old = scores.values[where]
-        try:
-            growth = np.float32(self.factor**past - 1)
-        except OverflowError:
-            growth = np.float32(np.inf)
         most = np.finfo(np.float32).max / 4
-        return scores.changed(where, np.clip(old + np.abs(old) * growth, -most, most))
+        return scores.changed(where, np.clip(old + np.abs(old) * np.float32(growth), -most, most))
+
+    def gain(self, context: Context) -> float:
+        """1 and what is added."""
+        return 1 + abs(self._growth(context))
+
+    def _growth(self, context: Context) -> float:
+        """factor^(tokens past the start) - 1, and 0 before it; 1e30 is enough for any end."""
+        try:
+            return min(self.factor ** max(context.generated - self.start, 0) - 1, 1e30)
+        except OverflowError:
+            return 1e30

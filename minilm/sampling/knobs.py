@@ -16,7 +16,8 @@ from minilm.records import Array
 from minilm.sampling.dialects import DIALECTS
 from minilm.sampling.parsing import STAGES
 from minilm.sampling.scores import Context, Scores
-from minilm.sampling.stages import Greedy, Stage, Temperature
+from minilm.sampling.stage import Stage
+from minilm.sampling.stages import Greedy, Temperature
 
 __all__ = ["choose", "setting", "turned"]
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from minilm.errors import MinilmError
 from minilm.records import Array, StageEffect
-from minilm.sampling.scores import Context, Scores, places
-from minilm.sampling.stages import Stage
+from minilm.sampling.scores import Context, Scores, largest, places
+from minilm.sampling.stage import Stage
 
 __all__ = ["Ledger"]
 
@@ -30,24 +29,14 @@ class _Point:
 
     @classmethod
     def of(cls, scores: Scores) -> _Point:
+        top = float(largest(scores.values))
         shifted = scores.values.astype(np.float64)
-        top = float(np.maximum.reduce(shifted))
         shifted -= top
         powers = np.exp(shifted)
         total = float(np.add.reduce(powers))
         log = math.log(total)
         entropy = log - float(powers.dot(shifted)) / total
         return cls(scores, top + log, max(entropy, 0.0))
-
-    def logp(self, places: Any) -> Array:
-        """Log-probabilities of the survivors at some places."""
-        return self.scores.values[places].astype(np.float64) - self.lse
-
-    def follow(self, ids: Array, vocab_size: int) -> Array:
-        """Log-probabilities (C,) of some ids, -inf where they are gone."""
-        everyone = np.full(vocab_size, -np.inf)
-        everyone[self.scores.ids] = self.scores.values
-        return everyone[ids] - self.lse
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,45 +67,64 @@ class Ledger:
     @property
     def p_final(self) -> Array:
         """The probabilities that the draw falls on, (S,) in ascending order of the survivors' ids."""
-        return np.exp(self.points[-1].logp(slice(None)))
+        last = self.points[-1]
+        return np.exp(last.scores.values.astype(np.float64) - last.lse)
 
     @property
     def entropies(self) -> tuple[float, float]:
         """Nats of the model's own distribution, and of the one that the draw falls on."""
         return self.points[0].entropy, self.points[-1].entropy
 
-    def p_model(self, ids: Array) -> Array:
-        """The model's own probabilities of some ids; 0 where the logit is -inf."""
-        return np.exp(self._followed(self.points[0], ids))
+    @property
+    def gain(self) -> float:
+        """How many times as far as the logits a cut, or a score after the last stage, may move."""
+        return math.prod(stage.gain(self.context) for stage in self.stages)
 
-    def follow(self, ids: Sequence[int]) -> Array:
+    def nearest(self, margin: float | None) -> float:
+        """The least of all cuts and of the draw's margin; 0 where the best is taken and no stage compared."""
+        cuts = [c for point in self.points if (c := point.scores.cut) is not None]
+        if self.survivors.ids.size > 1:
+            cuts.append(margin or 0.0)
+        return min(cuts, default=math.inf)
+
+    def follow(self, ids: Array) -> Array:
         """Log-probabilities (stages + 1, C) of some ids at every point, -inf where they are gone."""
-        wanted, rows = np.array(ids), []
-        for n, point in enumerate(self.points):
-            same = n and point is self.points[n - 1]
-            rows.append(rows[-1] if same else self._followed(point, wanted))
-        return np.array(rows)
-
-    def _followed(self, point: _Point, ids: Array) -> Array:
-        """The log-probabilities of ids; where all of the vocabulary is there, an id is its own place."""
-        if point.scores.ids.size == self.vocab_size:
-            return point.logp(ids)
-        return point.follow(ids, self.vocab_size)
+        logp = np.empty((len(self.points), ids.size))
+        everyone = None
+        for row, point in zip(logp, self.points, strict=True):
+            scores = point.scores
+            if scores.ids.size == self.vocab_size:  # an id is its own place
+                row[:] = scores.values[ids]
+                continue
+            if everyone is None:
+                everyone = np.full(self.vocab_size, -np.inf, np.float32)
+            everyone[scores.ids] = scores.values
+            row[:] = everyone[ids]
+            everyone[scores.ids] = -np.inf
+        logp -= np.array([[point.lse] for point in self.points])
+        return logp
 
     def effects(
-        self, ids: Sequence[int], logp: Array, chosen: int, watch: Sequence[int]
+        self, chosen: Sequence[float], watched: Mapping[int, Sequence[float]]
     ) -> tuple[StageEffect, ...]:
-        """A row for each stage; logp (P, C) is what follow() said of these ids."""
-        columns = {i: logp[:, ids.index(i)].tolist() for i in (chosen, *watch)}
-        result = []
+        """A row for each stage, from the log-probabilities at every point of the ids that are followed."""
+        rows = []
         for n, stage in enumerate(self.stages):
-            change = {i: _change(column[n], column[n + 1]) for i, column in columns.items()}
-            after = self.points[n + 1]
-            kept, size = self._mass_kept(n), after.scores.ids.size
-            watched = {i: change[i] for i in watch}
-            facts = (change[chosen], watched, stage.note(self.context))
-            result.append(StageEffect(stage.label, size, kept, after.entropy, *facts))
-        return tuple(result)
+            before, after = self.points[n], self.points[n + 1]
+            changes = {i: _change(logp[n], logp[n + 1]) for i, logp in watched.items()}
+            rows.append(
+                StageEffect(
+                    stage.label,
+                    after.scores.ids.size,
+                    self._mass_kept(n),
+                    after.entropy,
+                    _change(chosen[n], chosen[n + 1]),
+                    changes,
+                    stage.note(self.context),
+                    None if after is before else after.scores.cut,
+                )
+            )
+        return tuple(rows)
 
     def _mass_kept(self, n: int) -> float:
         """Share of the probability before stage n that its survivors held."""
@@ -125,9 +133,9 @@ class Ledger:
             return 1.0
         if self.stages[n].truncates:
             return min(math.exp(after.lse - before.lse), 1.0)
-        kept = np.exp(before.logp(places(before.scores, after.scores.ids)))
-        return min(float(np.add.reduce(kept)), 1.0)
+        values = before.scores.values[places(before.scores, after.scores.ids)]
+        return min(float(np.exp(values.astype(np.float64) - before.lse).sum()), 1.0)
 
 
 def _change(before: float, after: float) -> float | None:
-    return None if -np.inf in (before, after) else after - before
+    return None if after == -math.inf or before == -math.inf else after - before

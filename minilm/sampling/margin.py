@@ -1,7 +1,7 @@
 """How near a decision was: to the end of its interval, to each cut, and to another token altogether.
 
 Everything is found by running the pipeline again on changed logits, so it holds for any stages. It costs
-hundreds of runs, so nothing here is part of a step; it is worked out on request.
+hundreds of runs, so it is worked out on request; a step itself carries its cuts, and whether it is fragile.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ from minilm.records import Array
 from minilm.sampling.cuts import LIKELIEST, MOST, Cut, Truncation, nearest, smallest, truncations
 from minilm.sampling.knobs import choose, setting, turned
 from minilm.sampling.scores import Context, Scores
-from minilm.sampling.stages import Stage
+from minilm.sampling.stage import Stage
 
-__all__ = ["Change", "Margins", "is_fragile", "margins"]
+__all__ = ["WOBBLE", "Change", "Margins", "is_fragile", "margins"]
 
-WOBBLE = 1e-5  # nats that two frameworks may differ by
+WOBBLE = 1e-5
+"""Nats that the logits of two frameworks may differ by."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,14 @@ from typing import ClassVar
 import numpy as np
 
 from minilm.errors import MinilmError
-from minilm.numerics import entropy, log_softmax, softmax
+from minilm.numerics import entropy, log_odds, log_softmax, softmax
 from minilm.records import Array
 from minilm.sampling.scores import Context, Scores, places, softmax32
-from minilm.sampling.stages import Stage
+from minilm.sampling.stage import Stage
 
 __all__ = ["Epsilon", "Eta", "TopH", "Typical"]
+
+_ENTROPY_GAIN = 8.0  # what is compared moves: two surprisals by 2 each, and an entropy twice by about 2
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -40,12 +42,17 @@ class TopH(Stage):
         return best, np.cumsum(terms) / total if total else np.ones(best.size)
 
     def __call__(self, scores: Scores, context: Context) -> Scores:
-        """The survivors before the crossing."""
+        """The survivors before the crossing. Its cut is the share nearest to h, or a change of places."""
         best, shares = self._shares(scores)
+        kept = max(int(np.count_nonzero(shares <= self.h + 1e-12)), 1)
         keep = np.zeros(scores.ids.size, dtype=bool)
-        keep[best[shares <= self.h + 1e-12]] = True
-        keep[best[0]] = True
-        return scores.keep(keep)
+        keep[best[:kept]] = True
+        near = np.abs(shares[1:] - self.h).min(initial=np.inf) if self.h < 1 else np.inf
+        return scores.keep(keep, _nearest(near, _gap(-scores.values, kept)))
+
+    def gain(self, context: Context) -> float:
+        """The entropy moves with the scores."""
+        return _ENTROPY_GAIN
 
     def reasons(self, before: Scores, context: Context, ids: Sequence[int]) -> list[str]:
         """The share of the entropy that each would have reached."""
@@ -66,32 +73,56 @@ class Typical(Stage):
         if not 0 < self.t <= 1:
             raise MinilmError(f"Typical must lie above 0 and at most 1, got {self.t}")
 
-    def _distances(self, scores: Scores) -> tuple[Array, float]:
-        """How far each surprisal is from the entropy, and the largest distance that is kept."""
+    def _distances(self, scores: Scores) -> tuple[Array, float, float]:
+        """How far each surprisal is from the entropy, the largest distance that is kept, and the cut."""
         logp = log_softmax(scores.values)
         p = np.exp(logp)
         distance = np.abs(-logp - entropy(p)).astype(np.float32)
         order = np.argsort(distance, kind="stable")
-        last = min(int(np.count_nonzero(np.cumsum(p[order]) < self.t)), order.size - 1)
-        return distance, float(distance[order[last]])
+        mass = np.cumsum(p[order])
+        last = min(int(np.count_nonzero(mass < self.t)), order.size - 1)
+        near = [abs(log_odds(m) - log_odds(self.t)) for m in mass[max(last - 1, 0) : last + 1].tolist()]
+        return distance, float(distance[order[last]]), min(near)
 
     def __call__(self, scores: Scores, context: Context) -> Scores:
         """The typical survivors; not always the most likely one among them."""
         if self.t == 1:
             return scores
-        distance, most = self._distances(scores)
-        return scores.keep(distance <= most)
+        distance, most, near = self._distances(scores)
+        kept = distance <= most
+        last = int(np.count_nonzero(kept))  # another order around it would sum other masses
+        return scores.keep(kept, _nearest(near, _gap(distance, last), _gap(distance, last - 1)))
+
+    def gain(self, context: Context) -> float:
+        """The entropy moves with the scores."""
+        return _ENTROPY_GAIN
 
     def reasons(self, before: Scores, context: Context, ids: Sequence[int]) -> list[str]:
         """The distance of each, in nats, and the largest that was kept."""
-        distance, most = self._distances(before)
+        distance, most, _ = self._distances(before)
         return [f"{d:.4f} nats from the entropy > {most:.4f}" for d in distance[places(before, ids)].tolist()]
+
+
+def _gap(ascending: Array, n: int) -> float:
+    """Between the n-th least number and the next; infinite where there is none."""
+    if not 0 < n < ascending.size:
+        return np.inf
+    first, second = np.partition(ascending, (n - 1, n))[n - 1 : n + 1]
+    return float(second) - float(first)
+
+
+def _nearest(*distances: float) -> float | None:
+    """The least distance to a cut, None where all are infinite."""
+    return cut if (cut := float(min(distances))) < np.inf else None
 
 
 def _keep_likely(scores: Scores, least: float) -> Scores:
     """Those of at least that probability, and the best in any case."""
     p = softmax32(scores.values)
-    return scores.keep((p >= np.float32(least)) | (scores.values >= scores.values.max()))
+    best, likely = scores.values >= scores.values.max(), p >= np.float32(least)
+    above, below = p[likely & ~best].min(initial=1), p[~likely & ~best].max(initial=0)
+    away = (abs(log_odds(float(value)) - log_odds(least)) for value in (above, below))
+    return scores.keep(likely | best, _nearest(*away))
 
 
 def _below(before: Scores, ids: Sequence[int], least: float) -> list[str]:
@@ -135,6 +166,10 @@ class Eta(Stage):
     def __call__(self, scores: Scores, context: Context) -> Scores:
         """The survivors of at least that probability."""
         return _keep_likely(scores, self._least(scores))
+
+    def gain(self, context: Context) -> float:
+        """The entropy moves with the scores."""
+        return _ENTROPY_GAIN
 
     def reasons(self, before: Scores, context: Context, ids: Sequence[int]) -> list[str]:
         """The two numbers that were compared."""

@@ -10,7 +10,7 @@ import re
 
 from minilm.errors import MinilmError
 from minilm.sampling import constraint, forcing, more, penalties, stages
-from minilm.sampling.stages import Stage
+from minilm.sampling.stage import Stage
 
 __all__ = ["STAGES", "parse", "spell"]
 

@@ -13,7 +13,7 @@ from minilm.protocols import TextCodec
 from minilm.records import Array
 from minilm.sampling.scores import Context, Scores, places
 from minilm.sampling.sequences import SequenceTable, check_bias, spellings
-from minilm.sampling.stages import Stage, bound
+from minilm.sampling.stage import Stage, bound
 
 __all__ = ["BadWords", "Frequency", "NoRepeatNgram", "Presence", "SequenceBias"]
 

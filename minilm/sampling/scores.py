@@ -4,24 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite
+from typing import Any
 
 import numpy as np
 
 from minilm.errors import MinilmError
 from minilm.records import Array
 
-__all__ = ["Context", "Scores", "places", "softmax32"]
+__all__ = ["Context", "Scores", "largest", "places", "softmax32"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scores:
     """The survivors of the stages so far; every score is finite.
 
-    ids: (S,) ascending; values: (S,) float32, the score of each.
+    ids: (S,) ascending; values: (S,) float32, the score of each; cut: how near the stage that made them
+    was to keeping others, None where it compared no numbers (see StageEffect.cut).
     """
 
     ids: Array
     values: Array
+    cut: float | None = None
 
     @classmethod
     def of(cls, logits: Array) -> Scores:
@@ -30,7 +34,7 @@ class Scores:
         Raises MinilmError for NaN and +inf (how many, and the first) and where nothing is left.
         """
         values = np.asarray(logits, dtype=np.float32)
-        if np.logical_and.reduce(np.isfinite(values)):
+        if isfinite(largest(values)) and isfinite(values[values.argmin()]):  # NaN is largest to argmax
             return cls(np.arange(values.size), values)
         bad = np.flatnonzero(np.isnan(values) | (values == np.inf))
         if bad.size:
@@ -43,9 +47,10 @@ class Scores:
             raise MinilmError(f"All {values.size} logits are -inf, so no token can follow")
         return cls(ids, values[ids])
 
-    def keep(self, mask: Array) -> Scores:
-        """The survivors where mask (S,) is true."""
-        return Scores(self.ids[mask], self.values[mask])
+    def keep(self, mask: Array, cut: float | None = None) -> Scores:
+        """The survivors where mask (S,) is true, by a stage that was so near to its cut."""
+        where = mask.nonzero()[0]
+        return Scores(self.ids[where], self.values[where], cut)
 
     def changed(self, where: Array, values: Array) -> Scores:
         """The same survivors with new scores at the places `where`."""
@@ -81,13 +86,22 @@ def places(scores: Scores, wanted: Array | Sequence[int]) -> Array:
     """
     ids, wanted = scores.ids, np.asarray(wanted, dtype=np.int64)
     if ids[-1] == ids.size - 1:  # nobody below the last is missing: the place is the id
-        return wanted[(wanted >= 0) & (wanted < ids.size)]
+        return wanted[wanted.view(np.uint64) < ids.size]  # as an unsigned number, -1 is beyond all
     found = ids.searchsorted(wanted)
     found[found == ids.size] = 0
     return found[ids[found] == wanted]
 
 
+def largest(values: Array) -> Any:
+    """The largest number, NaN where there is one; argmax finds it in a third of the time of max.
+
+    >>> float(largest(np.array([1.0, 3.0, 2.0])))
+    3.0
+    """
+    return values[values.argmax()]
+
+
 def softmax32(values: Array) -> Array:
     """Probabilities in float32, as transformers computes them inside its truncations."""
-    powers = np.exp(values - np.maximum.reduce(values))
+    powers = np.exp(values - largest(values))
     return powers / np.add.reduce(powers)

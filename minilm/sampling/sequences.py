@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from minilm.errors import MinilmError
 from minilm.protocols import TextCodec
+from minilm.records import Array
 from minilm.sampling.scores import Context, Scores, places
 
 __all__ = ["SequenceTable", "check_bias", "spellings"]
@@ -49,13 +51,24 @@ class SequenceTable:
 
     def __call__(self, scores: Scores, context: Context, spared: Sequence[int] = ()) -> Scores:
         """The scores with everything added; those at -inf are gone, but for the spared ids."""
-        added = {i: b for i, b in self.added(context).items() if b and i not in spared}
-        if not added:
+        ids, bias = self._anywhere if self.lengths == (0,) and not spared else self._arrays(context, spared)
+        where = places(scores, ids)
+        if not where.size:
             return scores
-        where = places(scores, sorted(added))
-        bias = np.array([added[i] for i in scores.ids[where].tolist()], dtype=np.float32)
+        if where.size < ids.size:
+            bias = bias[np.isin(ids, scores.ids[where])]
         result = scores.changed(where, scores.values[where] + bias)
-        return result if np.isfinite(bias).all() else result.keep(result.values > -np.inf)
+        return result.keep(result.values > -np.inf) if bias[bias.argmin()] == -np.inf else result
+
+    @cached_property
+    def _anywhere(self) -> tuple[Array, Array]:
+        """What is added where no sequence is longer than its last id: the same in every context."""
+        return self._arrays(Context(np.empty(0, np.int64)))
+
+    def _arrays(self, context: Context, spared: Sequence[int] = ()) -> tuple[Array, Array]:
+        """The ids that get something in this context, ascending, and what."""
+        added = {i: b for i, b in sorted(self.added(context).items()) if b and i not in spared}
+        return np.array(list(added), np.int64), np.array(list(added.values()), np.float32)
 
 
 def check_bias(stage: str, words: Mapping[Any, float]) -> None:

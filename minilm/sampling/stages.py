@@ -7,66 +7,23 @@ is left, and can say of a token which number failed. The rarer stages stand in m
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
-from functools import cached_property
-from math import isfinite
+from dataclasses import dataclass, field, replace
+from math import log
 from typing import ClassVar
 
 import numpy as np
 
 from minilm.errors import MinilmError
+from minilm.numerics import log_odds
 from minilm.protocols import TextCodec
 from minilm.records import Array
-from minilm.sampling.scores import Context, Scores, places, softmax32
+from minilm.sampling.scores import Context, Scores, largest, places, softmax32
 from minilm.sampling.sequences import SequenceTable, check_bias, spellings
+from minilm.sampling.stage import Stage, bound
 
-__all__ = ["Bias", "Greedy", "MinP", "RepetitionPenalty", "Stage", "Temperature", "TopK", "TopP", "bound"]
+__all__ = ["Bias", "Greedy", "MinP", "RepetitionPenalty", "Temperature", "TopK", "TopP"]
 
-
-@dataclass(frozen=True, repr=False, eq=False)
-class Stage:
-    """A step of the sampling pipeline: a callable from (scores, context) to scores.
-
-    Its repr is its one spelling everywhere: `repr(TopK(40))` is "TopK(40)", and parse() reads it back.
-    truncates: it only removes tokens, and never changes the score of one that it keeps.
-    """
-
-    truncates: ClassVar[bool] = False
-
-    def __call__(self, scores: Scores, context: Context) -> Scores:
-        """The survivors and their scores after this stage."""
-        raise NotImplementedError
-
-    def bind(self, codec: TextCodec) -> Stage:
-        """The same stage with its words resolved to ids; most stages have none."""
-        return self
-
-    def reasons(self, before: Scores, context: Context, ids: Sequence[int]) -> list[str]:
-        """Why each of these ids, all among `before`, was removed: the number that failed."""
-        return ["removed"] * len(ids)
-
-    def note(self, context: Context) -> str | None:
-        """What else there is to say of this stage in a context, for its row of the ledger."""
-        return None
-
-    def ending(self, context: Context) -> str | None:
-        """Why a text must end here; None while it may go on."""
-        return None
-
-    @cached_property
-    def label(self) -> str:
-        """The stage as text, made once."""
-        return repr(self)
-
-    def __repr__(self) -> str:
-        values = [(getattr(self, f.name), f.default) for f in fields(self) if f.repr]
-        return f"{type(self).__name__}({', '.join(repr(v) for v, default in values if v != default)})"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Stage) and repr(self) == repr(other)
-
-    def __hash__(self) -> int:
-        return hash(repr(self))
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -76,9 +33,11 @@ class Greedy(Stage):
     truncates: ClassVar[bool] = True
 
     def __call__(self, scores: Scores, context: Context) -> Scores:
-        """One survivor."""
-        best = int(scores.values.argmax())
-        return Scores(scores.ids[best : best + 1], scores.values[best : best + 1])
+        """One survivor; its cut is the distance to the second best."""
+        values = scores.values
+        best = int(values.argmax())
+        cut = None if values.size == 1 else float(values[best] - np.partition(values, -2)[-2])
+        return Scores(scores.ids[best : best + 1], values[best : best + 1], cut)
 
     def reasons(self, before: Scores, context: Context, ids: Sequence[int]) -> list[str]:
         """The best score that each was compared with."""
@@ -100,12 +59,15 @@ class Temperature(Stage):
         """The same survivors, scores / t."""
         if self.t == 1:
             return scores
-        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-            values = scores.values / np.float32(self.t)
-            total = np.add.reduce(values)
-        if not isfinite(total):
+        values, t = scores.values, np.float32(self.t)
+        most = max(float(largest(values)), -float(values[values.argmin()]))
+        if most > _LARGEST * float(t):
             raise MinilmError(f"Temperature {self.t} makes scores overflow; for greedy use Greedy()")
-        return Scores(scores.ids, values)
+        return Scores(scores.ids, values / t)
+
+    def gain(self, context: Context) -> float:
+        """1 / t."""
+        return 1 / self.t
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -120,16 +82,15 @@ class TopK(Stage):
         if not isinstance(self.k, int) or self.k < 1:
             raise MinilmError(f"TopK must be a whole number from 1, got {self.k}; leave it out to keep all")
 
-    def _cut(self, scores: Scores) -> np.float32:
-        values, place = scores.values.copy(), scores.values.size - self.k
-        values.partition(place)
-        return values[place]
-
     def __call__(self, scores: Scores, context: Context) -> Scores:
-        """The survivors with a score of at least the k-th largest."""
-        if self.k >= scores.ids.size:
+        """The survivors with a score of at least the k-th largest; its cut is the distance to the next."""
+        place = scores.values.size - self.k
+        if place <= 0:
             return scores
-        return scores.keep(scores.values >= self._cut(scores))
+        values = scores.values.copy()
+        values.partition(place)
+        least = values[place]
+        return scores.keep(scores.values >= least, float(least - largest(values[:place])))
 
     def reasons(self, before: Scores, context: Context, ids: Sequence[int]) -> list[str]:
         """The place of each among the survivors before."""
@@ -156,11 +117,20 @@ class TopP(Stage):
         if self.p == 1:
             return scores
         order = (-scores.values).argsort(kind="stable")[::-1]  # worst first, as transformers sums
-        below = softmax32(scores.values[order]).cumsum(dtype=np.float64).astype(np.float32)
-        keep = np.empty(order.size, dtype=bool)
-        keep[order] = below > np.float32(1 - self.p)
-        keep[order[-1]] = True
-        return scores.keep(keep)
+        ascending = scores.values[order]
+        below = softmax32(ascending).cumsum(dtype=np.float64).astype(np.float32)
+        first = min(int(below.searchsorted(np.float32(1 - self.p), side="right")), order.size - 1)
+        where = order[first:]
+        where.sort()
+        return Scores(scores.ids[where], scores.values[where], self._cut(ascending, below, first))
+
+    def _cut(self, values: Array, below: Array, first: int) -> float | None:
+        """To the mass 1 - p in log-odds, from both sides, or to changing places with the best removed."""
+        limit, others = log_odds(1 - self.p), below[max(first - 1, 0) : min(first + 1, below.size - 1)]
+        near = [abs(log_odds(mass) - limit) for mass in others.tolist()]
+        if first:
+            near.append(float(values[first] - values[first - 1]))
+        return min(near, default=None)
 
     def reasons(self, before: Scores, context: Context, ids: Sequence[int]) -> list[str]:
         """The mass that the better tokens had reached before each."""
@@ -187,8 +157,17 @@ class MinP(Stage):
     def __call__(self, scores: Scores, context: Context) -> Scores:
         """The survivors with a probability of at least m times the largest."""
         p = softmax32(scores.values)
-        keep = p >= np.float32(self.m) * np.maximum.reduce(p)
-        return scores if np.logical_and.reduce(keep) else scores.keep(keep)
+        return scores.keep(p >= np.float32(self.m) * largest(p), self._cut(scores.values))
+
+    def _cut(self, values: Array) -> float | None:
+        """Of the nearest score to the least that is kept; the best one always is."""
+        if not self.m:
+            return None
+        best = values.argmax()
+        away = np.abs(values - (values[best] + np.float32(log(self.m))))
+        away[best] = np.inf
+        cut = float(away[away.argmin()])
+        return cut if cut < np.inf else None
 
     def reasons(self, before: Scores, context: Context, ids: Sequence[int]) -> list[str]:
         """The two numbers that were compared."""
@@ -221,7 +200,12 @@ class RepetitionPenalty(Stage):
         where = places(scores, seen)  # an id that occurs twice is set twice to the same score
         old = scores.values[where]
         theta = np.float32(self.theta)
-        return scores.changed(where, np.where(old < 0, old * theta, old / theta))
+        smaller = np.minimum if self.theta > 1 else np.maximum
+        return scores.changed(where, smaller(old * theta, old / theta))
+
+    def gain(self, context: Context) -> float:
+        """That of a score below 0, or above."""
+        return max(self.theta, 1 / self.theta)
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -255,13 +239,6 @@ class Bias(Stage):
     def reasons(self, before: Scores, context: Context, ids: Sequence[int]) -> list[str]:
         """Banned, the only way in which a bias removes."""
         return ["banned: bias -inf"] * len(ids)
-
-
-def bound(stage: Stage, table: SequenceTable | None) -> SequenceTable:
-    """The table of a stage that speaks of words. MinilmError where it was not bound to a codec."""
-    if table is None:
-        raise MinilmError(f"{stage!r} speaks of words; bind(codec) it first, so that they become ids")
-    return table
 
 
 def _values(scores: Scores, ids: Sequence[int]) -> Array:

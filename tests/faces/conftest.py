@@ -65,16 +65,17 @@ def make_step(
         )
     by_place = {c.id - 281: c for c in candidates}
 
-    def effect(stage, survivors, kept_mass, before, after):
+    def effect(stage, survivors, kept_mass, before, after, cut=None):
         def change(place):
             return float(np.log(after[place] / before[place])) if after[place] > 0 else None
 
         seen = {281 + place: change(place) for place in watched}
-        return StageEffect(stage, survivors, kept_mass, _entropy(after), change(chosen), seen)
+        return StageEffect(stage, survivors, kept_mass, _entropy(after), change(chosen), seen, cut=cut)
 
+    cut = float(logits[order[k - 1]] - logits[order[k]]) / 0.8 if k < len(logits) else None
     stages = (
         effect("Temperature(0.8)", len(texts), 1.0, model, tempered),
-        effect(f"TopK({k})", k, mass, tempered, final),
+        effect(f"TopK({k})", k, mass, tempered, final, cut),
     )
     interval = (float(high[chosen] - final[chosen]), float(high[chosen])) if forced is None else None
     decision = Decision(

@@ -155,7 +155,7 @@ def test_the_ledger_has_a_column_of_changes_for_each_watched_token(build_step):
     """The changes are worked out from the candidates' own probabilities; TopK(2) removes the third."""
     decision = build_step(watched=(2, 1)).decision
     second, third = decision.candidates[1:3]
-    rows = [row[5:] for row in _check(fragment(decision)).rows if len(row) == 7]
+    rows = [row[5:7] for row in _check(fragment(decision)).rows if len(row) == 8]
     assert rows == [
         ['log p of " lived" id 282', 'log p of " is" id 283'],
         ["", ""],
@@ -188,3 +188,12 @@ def test_any_text_leaves_the_fragment_well_formed(build_step, texts):
     _check(page)
     assert all(c.isprintable() or c == "\n" for c in page)
     page.encode("utf-8")
+
+
+def test_the_ledger_shows_the_distance_to_each_cut_and_the_facts_a_fragile_step(build_step):
+    decision = build_step().decision
+    rows = _check(fragment(decision)).rows
+    cuts = [row[-1] for row in rows if len(row) == 6 and row[0].startswith(("stage", "T"))]
+    assert cuts == ["to its cut", "", f"{decision.stages[1].cut:.3g}"]
+    assert "fragile" not in _check(fragment(decision)).text
+    assert "fragile: changes of 1e-5" in _check(fragment(replace(decision, fragile=True))).text

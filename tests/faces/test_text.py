@@ -1,6 +1,7 @@
 """The printed step is the product: golden text, at most 100 columns, safe whatever a token holds."""
 
 import io
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -31,10 +32,10 @@ step 1  read " there" id 281  emb (64,) norm 7.3153 cos – [0.13 -0.13 … -0.5
     5 285 " came"   2.510 -3.398 0.033   0.019    0       cut by TopK(2): rank 5 of 2
     6 286 " stood"  2.000 -3.908 0.020   0.010    0       chosen: forced, though cut by TopK(2):
                                                           rank 6 of 2
- stage                   survivors  mass kept  entropy  log p of chosen
+ stage                   survivors  mass kept  entropy  log p of chosen  to its cut
  (as the model gave it)                         1.3505
  Temperature(0.8)               10          1   1.1208          -0.6673
- TopK(2)                         2      0.878   0.6484              out
+ TopK(2)                         2      0.878   0.6484              out        1.79
  watched id 283, log p: Temperature(0.8) -0.3448   TopK(2) out
  before  entropy 1.3505 nats   k 8 holds 0.990
  after   entropy 0.6484 nats   k 2 holds 1   2 survivors
@@ -183,3 +184,10 @@ def test_print_never_fails_in_a_narrow_encoding(build_step, hostile, monkeypatch
     print(build_step(texts=[*hostile, " ran"], k=9))
     stream.flush()
     assert b"->" in stream.buffer.getvalue()
+
+
+def test_a_fragile_step_is_marked_in_the_full_text_alone(build_step):
+    step = build_step()
+    fragile = replace(step, decision=replace(step.decision, fragile=True))
+    assert " fragile changes of 1e-5" in render(fragile, "full")
+    assert "fragile" not in render(step, "full") + render(fragile, "brief")

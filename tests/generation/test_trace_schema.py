@@ -41,6 +41,23 @@ def test_every_line_of_real_traces_is_valid(lines):
         assert line_fault(line) is None
 
 
+def test_a_trace_from_before_the_cuts_were_known_is_valid_and_read(model, codec, tmp_path):
+    path = tmp_path / "run.jsonl"
+    cursor = start(model, codec, "hé", "TopK(9)", 3, max_tokens=3)
+    with path.open("w", encoding="utf-8") as file, TraceWriter(file, cursor) as trace:
+        for step in cursor.steps():
+            trace.step(step)
+    before = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    for line in before[1:-1]:
+        del line["decision"]["fragile"]
+        for effect in line["decision"]["stages"]:
+            del effect["cut"]
+    path.write_text("".join(json.dumps(line) + "\n" for line in before), encoding="utf-8")
+    assert [line_fault(line) for line in before] == [None] * 5
+    steps = read_trace(path).steps
+    assert [(step.decision.cut, step.decision.fragile) for step in steps] == [(None, False)] * 3
+
+
 def test_the_schema_is_itself_valid_and_describes_every_field():
     jsonschema.Draft202012Validator.check_schema(trace_schema())
     described = [p for d in trace_schema()["$defs"].values() for p in d["properties"].values()]

@@ -8,7 +8,8 @@ from minilm.numerics import softmax
 from minilm.sampling import Context, decide, parse
 from minilm.sampling.cuts import nearest, smallest, truncations
 from minilm.sampling.knobs import choose, setting, turned
-from minilm.sampling.margin import is_fragile, margins
+from minilm.sampling.margin import WOBBLE, is_fragile, margins
+from minilm.sampling.scores import Scores
 
 HERE = Context(np.array([1, 2, 2]), 1, (0,), None)
 PIPELINES = [
@@ -168,3 +169,117 @@ def test_softmax_of_numerics_is_what_the_draw_falls_on():
     ends = np.cumsum(softmax(logits))
     for u in (0.0, ends[0] - 1e-9, ends[0] + 1e-9, ends[1] + 1e-9, 1 - 1e-12):
         assert choose(logits, HERE, (), u) == int(np.searchsorted(ends, u, side="right"))
+
+
+CUTTING = [
+    "Greedy()", "TopK(3)", "TopP(0.7)", "TopP(0.0)", "MinP(0.1)", "MinP(1.0)", "Epsilon(0.05)", "Eta(0.1)",
+    "Typical(0.6)", "TopH(0.7)",
+]  # fmt: skip
+
+
+def random_scores(number, size=12):
+    dice = np.random.default_rng(11)
+    for _ in range(number):
+        yield Scores.of(dice.normal(size=size).astype(np.float32) * dice.choice([0.3, 1, 3]))
+
+
+@pytest.mark.parametrize("text", CUTTING)
+def test_scores_that_move_less_than_the_cut_against_each_other_change_no_survivor(text):
+    """Two scores move against each other by twice what each moves; where an entropy does too, gain() says."""
+    (stage,), dice = parse(text), np.random.default_rng(5)
+    for scores in random_scores(300):
+        kept = stage(scores, HERE)
+        if kept.cut is None:
+            continue
+        most = 0.49 * min(kept.cut, 1.0) / stage.gain(HERE)
+        for _ in range(10):
+            moved = scores.values + dice.choice([-most, most], scores.values.size).astype(np.float32)
+            assert stage(Scores(scores.ids, moved), HERE).ids.tolist() == kept.ids.tolist()
+
+
+@pytest.mark.parametrize("text", ["Greedy()", "TopK(3)", "MinP(0.1)", "Epsilon(0.05)"])
+def test_the_cut_is_the_smallest_change_of_one_score_that_bisection_finds(text):
+    (stage,) = parse(text)
+    for scores in random_scores(60):
+        logits = scores.values
+        (run,) = truncations(logits, HERE, [stage])
+        found, cut = nearest(run, HERE), stage(scores, HERE).cut
+        if found is not None and cut is not None and abs(found.by) < 10:
+            assert cut == pytest.approx(abs(found.by), rel=1e-3, abs=1e-5)
+
+
+@pytest.mark.parametrize("text", ["TopP(0.7)", "TopP(0.3)", "Typical(0.6)"])
+def test_no_single_score_changes_a_nucleus_before_the_cut_is_reached(text):
+    (stage,) = parse(text)
+    seen = 0
+    for scores in random_scores(100):
+        (run,) = truncations(scores.values, HERE, [stage])
+        found, cut = nearest(run, HERE), stage(scores, HERE).cut
+        if found is not None and cut is not None and stage.gain(HERE) == 1:
+            assert cut <= abs(found.by) + 1e-5
+            seen += 1
+    assert seen > 50 or stage.gain(HERE) > 1
+
+
+def test_cuts_worked_by_hand():
+    """TopP(0.6) on 0.5, 0.3, 0.2: 0.5 is reached before the crossing, 0.8 with it; the third ln 1.5 below."""
+    scores = Scores.of(np.log([0.5, 0.3, 0.2]))
+    (top_p, top_k, min_p, epsilon) = parse("TopP(0.6) TopK(2) MinP(0.5) Epsilon(0.25)")
+    odds = [np.log(p / (1 - p)) for p in (0.5, 0.6, 0.8)]
+    assert top_p(scores, HERE).cut == pytest.approx(min(odds[1] - odds[0], odds[2] - odds[1], np.log(1.5)))
+    assert top_k(scores, HERE).cut == pytest.approx(np.log(0.3 / 0.2))
+    assert min_p(scores, HERE).cut == pytest.approx(np.log(0.3 / 0.25))
+    assert parse("MinP(1.0)")[0](scores, HERE).cut == pytest.approx(np.log(0.5 / 0.3))
+    assert epsilon(scores, HERE).cut == pytest.approx(np.log(0.3 / 0.7) - np.log(0.25 / 0.75))
+
+
+def test_a_stage_that_compares_nothing_has_no_cut_and_does_not_inherit_one():
+    stages = parse("TopK(3) TopK(40) Suppress([0]) MinP(0.0) Temperature(0.5)")
+    decision = decide(np.array([3.0, 2.0, 1.0, 0.0]), HERE, stages, 0.5, lambda i: (str(i), b""))
+    assert [effect.cut for effect in decision.stages] == [pytest.approx(1.0), None, None, None, None]
+    assert decision.cut == pytest.approx(1.0)
+
+
+def test_a_step_says_that_it_is_fragile_where_trying_every_wobble_says_so():
+    """Cuts and margin alone decide whether it is tried at all; none that is fragile is left out by that."""
+    dice, fragile = np.random.default_rng(9), 0
+    more = (
+        parse("Temperature(0.05) TopP(0.7)"),
+        parse("RepetitionPenalty(3.0) Epsilon(0.05)"),
+        parse("TopH(0.7)"),
+    )
+    for number, (logits, stages, u) in enumerate(cases(2000, size=30)):
+        stages = more[number % 3] if number % 5 == 0 else stages
+        logits = (logits * dice.choice([0.02, 0.3, 1])).astype(np.float32)
+        if number % 2 and not any("Greedy" in repr(stage) for stage in stages):
+            interval = decide(logits, HERE, stages, u, lambda i: (str(i), b"")).interval
+            u = max(0.0, float(interval[1] - 10 ** -dice.uniform(3, 8)))
+        found = decide(logits, HERE, stages, u, lambda i: (str(i), b"")).fragile
+        assert found == is_fragile(logits, HERE, stages, u, WOBBLE), (stages, logits, u)
+        fragile += found
+    assert 100 < fragile < 1500
+
+
+def test_a_forced_step_and_a_lone_survivor_are_not_fragile():
+    def choice(text, u, **more):
+        return decide(np.zeros(3), HERE, parse(text), u, lambda i: (str(i), b""), **more)
+
+    assert choice("", 1 / 3).fragile
+    assert not choice("", 1 / 3, forced=1).fragile
+    assert not choice("Suppress([0, 1])", 1e-9).fragile
+    assert choice("", None).fragile
+
+
+@pytest.mark.parametrize(
+    "text", ["Temperature(0.2)", "Temperature(3.0)", "RepetitionPenalty(3.0)", "RepetitionPenalty(0.3)",
+             "LengthDecay(1, 2.0)", "LengthDecay(1, 0.5)", "Presence(1.0)", "Frequency(0.5)"],
+)  # fmt: skip
+def test_no_score_that_leaves_a_stage_moves_further_than_its_gain(text):
+    (stage,), dice = parse(text), np.random.default_rng(2)
+    here, furthest = Context(np.array([1, 2, 2, 4, 5]), 1, (0,), None), 0.0
+    for scores in random_scores(200):
+        moved = scores.values + dice.choice([-0.01, 0.01], scores.values.size).astype(np.float32)
+        by = np.abs(stage(Scores(scores.ids, moved), here).values - stage(scores, here).values).max()
+        assert by <= 0.01 * stage.gain(here) + 1e-5
+        furthest = max(furthest, float(by))
+    assert furthest > 0.3 * 0.01 * stage.gain(here)

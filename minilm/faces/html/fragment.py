@@ -80,6 +80,7 @@ def _decision(decision: Decision, most: int) -> str:
     raw, final = decision.raw, decision.final
     facts = f"entropy {fixed(raw.entropy)} → {fixed(final.entropy)} nats, k {raw.k_used} → {final.k_used}, "
     facts += f"rank {count(decision.chosen.rank)}: {words(decision.reason)}"
+    facts += "; fragile: changes of 1e-5 in the logits can choose another token" if decision.fragile else ""
     shown = table(_HEADS, rows, _SIDES, stressed)
     return f'{shown}<p style="margin:.5em 0">{facts}</p>{draw}{_ledger(decision)}'
 
@@ -89,17 +90,18 @@ def _ledger(decision: Decision) -> str:
     if not decision.stages:
         return ""
     watched = sorted(watched_ids(decision))
-    rows = [["as the model gave it", "", "", fixed(decision.raw.entropy, 3), *[""] * (1 + len(watched))]]
+    rows = [["as the model gave it", "", "", fixed(decision.raw.entropy, 3), *[""] * (2 + len(watched))]]
     for effect in decision.stages:
         kept = [count(effect.survivors), probability(effect.mass_kept), fixed(effect.entropy, 3)]
         changes = [_change(effect.chosen)]
         changes += [_change(effect.watched[i]) if i in effect.watched else "" for i in watched]
         note = f'<div style="{_DIM};font-size:.9em">{words(effect.note)}</div>' if effect.note else ""
-        rows.append([words(effect.stage) + note, *kept, *changes])
+        cut = "" if effect.cut is None else f"{effect.cut:.3g}"
+        rows.append([words(effect.stage) + note, *kept, *changes, cut])
     texts = {c.id: token(c.text, c.bytes) for c in decision.candidates}
     names = [f"log p of {texts.get(i, '')} id {i}" for i in watched]
-    heads = ("stage", "survivors", "mass kept", "entropy", "log p of the chosen", *names)
-    inner = table(heads, rows, "lrrrr" + "r" * len(watched))
+    heads = ("stage", "survivors", "mass kept", "entropy", "log p of the chosen", *names, "to its cut")
+    inner = table(heads, rows, "lrrrr" + "r" * (1 + len(watched)))
     return f'<details style="margin:.5em 0"><summary>stage by stage</summary>{inner}</details>'
 
 

@@ -1,0 +1,106 @@
+"""The tokens that a decision shows: the best ones and those that were asked for, each with its whole story.
+
+What befell them in the stages is read from the ledger (ledger.py).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from minilm.numerics import rank
+from minilm.records import Array, Candidate, Removal
+from minilm.sampling.ledger import Ledger
+from minilm.sampling.stage import Stage
+from minilm.sampling.stages import Temperature
+
+__all__ = ["Shown", "shown"]
+
+
+class Shown(NamedTuple):
+    """What is shown of one distribution.
+
+    candidates: best first by logit; logp: of each id that was asked for, at every point of the ledger;
+    p_best: the model's probabilities of the best tokens, best first, `enough` of them where there are.
+    """
+
+    candidates: tuple[Candidate, ...]
+    logp: Mapping[int, Sequence[float]]
+    p_best: Array
+
+    def candidate(self, token_id: int) -> Candidate:
+        """That of an id that was asked for."""
+        return next(candidate for candidate in self.candidates if candidate.id == token_id)
+
+
+def shown(
+    ledger: Ledger,
+    logits: Array,
+    texts: Callable[[int], tuple[str, bytes]],
+    top: int,
+    asked: Sequence[int],
+    enough: int,
+) -> Shown:
+    """The `top` best of logits (V,) and the ids asked for, texts: id -> (text, bytes)."""
+    best = _best(logits, max(top, enough))
+    ids, ranks = _ranked(logits, best.tolist(), top, asked)
+    wanted = np.array(ids)
+    logp = ledger.follow(wanted)  # (stages + 1, C)
+    p, rows = np.exp(logp), logp.tolist()
+    columns = p[0].tolist(), rows[0], p[_tempered(ledger.stages)].tolist(), p[-1].tolist(), ranks
+    named, removed = zip(*map(texts, ids), strict=True), _removals(ledger, ids, rows)
+    return Shown(
+        tuple(map(Candidate, ids, *named, logits[wanted].tolist(), *columns, removed)),
+        {i: [row[ids.index(i)] for row in rows] for i in asked},
+        np.exp(logits[best].astype(np.float64) - ledger.points[0].lse),
+    )
+
+
+def _best(logits: Array, n: int) -> Array:
+    """The ids of the n largest logits, best first, the lower id first among equals."""
+    if logits.size <= 2 * n:
+        return (-logits).argsort(kind="stable")[:n]
+    cut = np.partition(logits, logits.size - n)[logits.size - n]
+    some = (logits >= cut).nonzero()[0]
+    return some[(-logits[some]).argsort(kind="stable")][:n]
+
+
+def _ranked(
+    logits: Array, best: Sequence[int], top: int, wanted: Sequence[int]
+) -> tuple[list[int], list[int]]:
+    """The ids of the candidates, best first, and their ranks over the whole vocabulary.
+
+    best: the ids of the best, more than the `top` of them that are shown in any case.
+    """
+    ids = list(best[:top])
+    ranked = ((best.index(i) + 1 if i in best else rank(logits, i), i) for i in wanted if i not in ids)
+    extra = sorted(set(ranked))
+    return ids + [i for _, i in extra], [*range(1, len(ids) + 1), *(place for place, _ in extra)]
+
+
+def _tempered(stages: Sequence[Stage]) -> int:
+    """After how many stages the first Temperature has been applied; 0 where there is none."""
+    return next((n + 1 for n, stage in enumerate(stages) if isinstance(stage, Temperature)), 0)
+
+
+def _removals(ledger: Ledger, ids: Sequence[int], logp: Sequence[Sequence[float]]) -> list[Removal | None]:
+    """For each shown candidate the stage that removed it, with its number, or None; logp: (stages + 1, C)."""
+    removed: list[Removal | None] = [None] * len(ids)
+    by_stage: dict[int, list[int]] = {}
+    for column, last in enumerate(logp[-1]):
+        if last == -math.inf:
+            before = [n for n, row in enumerate(logp) if row[column] > -math.inf]
+            by_stage.setdefault(before[-1] if before else -1, []).append(column)
+    for n, columns in by_stage.items():
+        if n < 0:
+            stage, reasons = "model", ["its logit is -inf"] * len(columns)
+        else:
+            gone = [ids[column] for column in columns]
+            stage = ledger.stages[n].label
+            reasons = ledger.stages[n].reasons(ledger.points[n].scores, ledger.context, gone)
+        for column, why in zip(columns, reasons, strict=True):
+            removed[column] = Removal(stage, why)
+    return removed
