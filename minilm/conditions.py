@@ -48,11 +48,11 @@ class Condition:
     """A condition that was understood; call it with a lookup of names."""
 
     text: str
-    _test: Callable[[Lookup], Any]
+    test: Callable[[Lookup], Any]
 
     def __call__(self, lookup: Lookup) -> bool:
         """Whether it holds for the values that the lookup finds."""
-        return bool(self._test(lookup))
+        return bool(self.test(lookup))
 
 
 def parse(text: str, names: Collection[str], functions: Collection[str] = ()) -> Condition:

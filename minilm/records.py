@@ -99,7 +99,7 @@ class Reading:
     logits: Array
     embeddings: Array
     state: Any = field(repr=False)
-    inner: Mapping[str, Array] = field(default_factory=dict)
+    inner: Mapping[str, Array] = field(default_factory=dict[str, Array])
 
     def __repr__(self) -> str:
         inner = f", inner {sorted(self.inner)}" if self.inner else ""
@@ -144,7 +144,7 @@ class StageEffect:
     mass_kept: float
     entropy: float
     chosen: float | None
-    watched: Mapping[int, float | None] = field(default_factory=dict)
+    watched: Mapping[int, float | None] = field(default_factory=dict[int, "float | None"])
     note: str | None = None
     cut: float | None = None
 
@@ -328,6 +328,6 @@ class TrainStep(_Shown):
 
 
 def _equal(a: Any, b: Any) -> bool:
-    if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
+    if any(isinstance(value, np.ndarray) for value in (a, b)):
         return a is not None and b is not None and np.array_equal(a, b)
     return a == b

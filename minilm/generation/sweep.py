@@ -86,7 +86,7 @@ def draw_map(
     grid = (np.arange(draws) + 0.5) / draws  # (M,)
     stages = recording.stages(index)
     logits, context, u = recording.asked(index, stages)
-    columns = []
+    columns: list[Array] = []
     for value in values:
         scores = Scores.of(logits)
         for stage in turned(stages, name, value):

@@ -8,11 +8,11 @@ logits, which go to a file of their own, the trace also carries the bytes of eve
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from math import isfinite
 from types import TracebackType
-from typing import Any, BinaryIO, TextIO
+from typing import Any, BinaryIO, TextIO, cast
 
 import numpy as np
 
@@ -39,9 +39,9 @@ def as_json(value: Any) -> Any:
     if isinstance(value, bytes):
         return value.hex()
     if isinstance(value, Mapping):
-        return {str(key): as_json(item) for key, item in value.items()}
+        return {str(key): as_json(item) for key, item in cast("Mapping[Any, Any]", value).items()}
     if isinstance(value, tuple | list):
-        return [as_json(item) for item in value]
+        return [as_json(item) for item in cast("Sequence[Any]", value)]
     if isinstance(value, float) and not isfinite(value):
         return None
     return value

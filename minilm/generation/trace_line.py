@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from types import NoneType
-from typing import Any
+from typing import Any, cast
 
 from minilm.errors import MinilmError
 from minilm.generation.trace_schema import SCHEMA, trace_schema
@@ -34,12 +34,14 @@ def parse_line(row: bytes, where: str) -> dict[str, Any]:
         line = json.loads(row, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
         raise MinilmError(f"{where}: not JSON ({error})") from error
-    found = _short(line.get("schema")) if isinstance(line, dict) else type(line).__name__
-    if found != str(SCHEMA):
+    if not isinstance(line, dict):
+        raise MinilmError(f"{where}: schema {SCHEMA} expected, got {type(line).__name__}")
+    facts = cast("dict[str, Any]", line)
+    if (found := _short(facts.get("schema"))) != str(SCHEMA):
         raise MinilmError(f"{where}: schema {SCHEMA} expected, got {found}")
-    if fault := line_fault(line):
+    if fault := line_fault(facts):
         raise MinilmError(f"{where} is no line of a trace: {fault}")
-    return line
+    return facts
 
 
 def _refuse(name: str) -> None:
@@ -70,13 +72,14 @@ def _faults(value: Any, schema: Mapping[str, Any], place: str) -> Iterator[str]:
         if type(value) not in map(type, allowed) or value not in allowed:
             yield f"{place}: {_short(value)} is none of {allowed}"
         return
-    names = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+    kinds: Any = schema["type"]
+    names = cast("list[str]", kinds if isinstance(kinds, list) else [kinds])
     if not any(_is(value, name) for name in names):
         yield f"{place or 'the line'}: {_short(value)} is no {' or '.join(names)}"
     elif isinstance(value, dict):
-        yield from _inside(value, schema, place)
+        yield from _inside(cast("dict[str, Any]", value), schema, place)
     elif isinstance(value, list):
-        yield from _items(value, schema, place)
+        yield from _items(cast("list[Any]", value), schema, place)
     elif value is not None:
         yield from _bounds(value, schema, place)
 

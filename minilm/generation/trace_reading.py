@@ -101,7 +101,7 @@ def step_of(line: Mapping[str, Any]) -> Step:
 
 def _decision(line: Mapping[str, Any]) -> Decision:
     interval = line["interval"]
-    changed = {
+    changed: dict[str, Any] = {
         "candidates": tuple(_candidate(c) for c in line["candidates"]),
         "stages": tuple(_effect(e) for e in line["stages"]),
         "raw": Distribution(**line["raw"]),
@@ -113,18 +113,17 @@ def _decision(line: Mapping[str, Any]) -> Decision:
 
 
 def _effect(line: Mapping[str, Any]) -> StageEffect:
-    return StageEffect(**{**line, "watched": {int(i): change for i, change in line["watched"].items()}})
+    watched: Any = {int(i): change for i, change in line["watched"].items()}
+    return StageEffect(**{**line, "watched": watched})
 
 
 def _candidate(line: Mapping[str, Any]) -> Candidate:
     removed = line["removed_by"]
     logit, logp = (-np.inf if line[k] is None else line[k] for k in ("logit", "logp_model"))
-    return Candidate(
-        **{
-            **line,
-            "bytes": bytes.fromhex(line["bytes"]),
-            "logit": logit,
-            "logp_model": logp,
-            "removed_by": None if removed is None else Removal(**removed),
-        }
-    )
+    changed: dict[str, Any] = {
+        "bytes": bytes.fromhex(line["bytes"]),
+        "logit": logit,
+        "logp_model": logp,
+        "removed_by": None if removed is None else Removal(**removed),
+    }
+    return Candidate(**{**line, **changed})

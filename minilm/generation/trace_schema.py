@@ -33,7 +33,7 @@ _PLAIN: dict[Any, dict[str, Any]] = {
 }
 _NULLABLE = ("Candidate.logit", "Candidate.logp_model")  # -inf, which JSON cannot spell
 _LATER = ("StageEffect.cut", "Decision.fragile")  # a trace written before they were known has none
-_CLOSED = {"additionalProperties": False}
+_CLOSED: dict[str, Any] = {"additionalProperties": False}
 
 
 @cache
@@ -82,7 +82,7 @@ def _record(record: type, defs: dict[str, Any]) -> dict[str, Any]:
 
 
 def _object(name: str, types: Mapping[str, Any], defs: dict[str, Any], optional: Any = ()) -> dict[str, Any]:
-    properties = {}
+    properties: dict[str, Any] = {}
     for key, kind in types.items():
         place = f"{name}.{key}"
         value = _value(kind | None if place in _NULLABLE else kind, defs)

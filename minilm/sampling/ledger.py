@@ -108,7 +108,7 @@ class Ledger:
         self, chosen: Sequence[float], watched: Mapping[int, Sequence[float]]
     ) -> tuple[StageEffect, ...]:
         """A row for each stage, from the log-probabilities at every point of the ids that are followed."""
-        rows = []
+        rows: list[StageEffect] = []
         for n, stage in enumerate(self.stages):
             before, after = self.points[n], self.points[n + 1]
             changes = {i: _change(logp[n], logp[n + 1]) for i, logp in watched.items()}

@@ -71,7 +71,7 @@ class SequenceTable:
         return np.array(list(added), np.int64), np.array(list(added.values()), np.float32)
 
 
-def check_bias(stage: str, words: Mapping[Any, float]) -> None:
+def check_bias(stage: str, words: Mapping[Any, Any]) -> None:
     """Raise MinilmError unless every word maps to a finite number or -inf."""
     for word, bias in words.items():
         number = isinstance(bias, int | float) and bias == bias and bias != np.inf

@@ -79,7 +79,7 @@ class TopK(Stage):
     k: int
 
     def __post_init__(self) -> None:
-        if not isinstance(self.k, int) or self.k < 1:
+        if type(self.k) is not int or self.k < 1:
             raise MinilmError(f"TopK must be a whole number from 1, got {self.k}; leave it out to keep all")
 
     def __call__(self, scores: Scores, context: Context) -> Scores:

@@ -54,8 +54,8 @@ def surprised(step: TrainStep, codec: TextCodec, most: int = 10) -> list[TokenLo
         raise MinilmError(f"The number of targets to show must be 1 or more, got {most}")
     losses, targets = _watched(step)
     order = np.argsort(-np.where(targets >= 0, losses, -np.inf).ravel(), kind="stable")
-    places = (np.unravel_index(at, losses.shape) for at in order[: min(most, int((targets >= 0).sum()))])
-    return [_token(step, codec, int(row), int(at)) for row, at in places]
+    worst: list[int] = order[: min(most, int((targets >= 0).sum()))].tolist()
+    return [_token(step, codec, *divmod(place, losses.shape[1])) for place in worst]
 
 
 def _watched(step: TrainStep) -> tuple[Array, Array]:

@@ -89,7 +89,7 @@ class Batches:
     def _windows(self, epoch: int) -> Array:
         """Document and offset of every window of an epoch, shuffled: (n, 2)."""
         dice = generator(self.seed, "batches", epoch)
-        rows = []
+        rows: list[tuple[int, int]] = []
         for number, document in enumerate(self.documents):
             count = _windows_of(len(document), self.length)
             slack = max(len(document) - 1 - count * self.length, 0)

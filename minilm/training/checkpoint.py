@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -120,8 +120,9 @@ def _whole(path: Path) -> bool:
 
 def _read(path: Path, skipped: tuple[str, ...]) -> Checkpoint:
     held = read_model(path)
-    state = held.extra.get("training")
-    if not isinstance(state, dict) or not isinstance(state.get("run"), dict):
+    known = held.extra.get("training")
+    state = cast("dict[str, Any]", known if isinstance(known, dict) else {})
+    if not isinstance(state.get("run"), dict):
         raise MinilmError(f"{path} is a model without the state of its training")
     if state.get("step") != int(path.name[5:]) or not isinstance(state.get("tokens"), int):
         raise MinilmError(f"{path} says it is step {state.get('step')}; its name says otherwise")

@@ -50,15 +50,20 @@ def floor(grammar: Grammar, codec: TextCodec | None = None) -> Floor:
     The tokenizer must not join letters across a space (SentencePiece's default): then the tokens of a
     story are the tokens of its words, and their expected number is a sum too.
     """
-    if codec is None:
-        count: Callable[[str], int] = len
-    else:
-        alone = len(codec.encode("x"))
-        count = cache(
-            lambda word: len(codec.encode("x" + word)) - alone if word[0] == " " else len(codec.encode(word))
-        )
+    count = len if codec is None else _tokens(codec)
     nats, tokens, characters = _Average(grammar, count).rule("story", frozenset(), first=True)
     return Floor(float(nats), float(tokens) + 1, float(characters))
+
+
+def _tokens(codec: TextCodec) -> Callable[[str], int]:
+    """How many tokens a word of a story is, a space before it or not."""
+    alone = len(codec.encode("x"))
+
+    @cache
+    def count(word: str) -> int:
+        return len(codec.encode("x" + word)) - alone if word[0] == " " else len(codec.encode(word))
+
+    return count
 
 
 class _Average:

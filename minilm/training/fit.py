@@ -99,7 +99,7 @@ def dropout_masks(config: ModelConfig, seed: int, step: int, shape: tuple[int, .
     if not config.dropout:
         return None
     keep = 1 - config.dropout
-    masks = []
+    masks: list[Array] = []
     for layer in range(config.layers):
         dice = generator(seed, "dropout", step, layer)
         kept = dice.random((*shape, config.hidden_size), dtype=np.float32) < keep
@@ -109,7 +109,8 @@ def dropout_masks(config: ModelConfig, seed: int, step: int, shape: tuple[int, .
 
 def planned_steps(model: Trainable, batches: Batches, minutes: float, trials: int = 8) -> int:
     """How many steps fit into some minutes here, measured on a few; the model is left as it was."""
-    snapshot, times = model.snapshot(), []
+    snapshot = model.snapshot()
+    times: list[float] = []
     for step in range(trials + 2):
         batch = batches.batch(step)
         masks = dropout_masks(model.config, batches.seed, step, batch.inputs.shape)

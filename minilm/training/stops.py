@@ -62,7 +62,7 @@ def condition_on_training(text: str, codec: TextCodec | None = None) -> Conditio
     condition = conditions.parse(spelt, NAMES, FUNCTIONS)
     if codec is None and re.search(r"\bseen\s*\(\s*['\"]", spelt):
         raise MinilmError("A condition on a word needs a tokenizer; give the timeline its codec, or an id")
-    return Condition(text, condition._test)
+    return Condition(text, condition.test)
 
 
 def _as_function(match: re.Match[str]) -> str:
