@@ -19,10 +19,17 @@ from minilm.comparison.rows import small_net
 from minilm.comparison.through_training import effect_of_update, places, through_training
 from minilm.doctor.museum import exhibits, opened
 from minilm.doctor.run import Run
-from minilm.generation import start
+from minilm.generation import TraceWriter, start
+from minilm.generation.logits_file import logits_path
+from minilm.generation.replay import open_recording
 from minilm.generation.score import TokenScore, score
+from minilm.generation.session import open_session
+from minilm.generation.sweep import draw_map
 from minilm.one_line import one_line
 from minilm.records import Candidate, ModelConfig, Reading
+from minilm.sampling.constraint_matcher import State
+from minilm.sampling.cuts import truncations
+from minilm.sampling.scores import Scores
 from minilm.training.array_facts import facts_of
 from minilm.training.batch_look import batch_rows
 from minilm.training.batches import Batches
@@ -38,7 +45,7 @@ CONFIG = ModelConfig(40, 8, 32, layers=2, seed=1)
 CODEC = Words(40)
 IDS = list(range(2, 32))
 BATCHES = Batches([np.random.default_rng(n).integers(4, 40, 300) for n in range(40)], 6, 40)
-ROOMS = ("inside", "training", "doctor", "comparison")
+ROOMS = ("sampling", "inside", "generation", "training", "doctor", "comparison")
 SPELT_OUT = (Candidate, TokenScore)  # one line too, but every number of every candidate is written in it
 
 
@@ -69,6 +76,24 @@ def training(folder):
     yield from (newest(folder), from_storyland(20, held_out=5), *stories(0, 3))
 
 
+def generation(folder):
+    cursor = start(model(), CODEC, " w5", "Temperature(0.8) TopK(9)", max_tokens=3)
+    yield from (cursor, cursor.context, Scores.of(cursor.reading.logits[-1]), *cursor.steps())
+    yield from truncations(cursor.reading.logits[-1], cursor.context, cursor.settings.stages)
+    path = folder / "run.jsonl"
+    with (
+        path.open("w") as file,
+        logits_path(path).open("wb") as rows,
+        TraceWriter(file, cursor, rows) as trace,
+    ):
+        for place in cursor.cursors():
+            trace.step(place.peek(), place.reading.logits[-1])
+    recording = open_recording(path)
+    yield from (recording, draw_map(recording, 0, "Temperature", [0.5, 1.0]), *recording.replay())
+    yield from (open_session(cursor), *score(model(), CODEC, " w5 w7"))
+    yield State(np.ones(40, bool), 40, True, "")
+
+
 def others():
     with doctor.attach(model()) as (watched, watching):
         for step in range(3):
@@ -81,8 +106,6 @@ def others():
     yield small_net.Slices(0.5, np.zeros((7, 3)), np.zeros((7, 3, 5)), {"bias": np.zeros(24)})
     twins = list(twin_run([model(), model()], CODEC, " w5", max_tokens=3))
     yield from (*twins, twin_verdict(twins))
-    yield from start(model(), CODEC, " w5", "Temperature(0.8) TopK(9)", max_tokens=3).steps()
-    yield from score(model(), CODEC, " w5 w7")
 
 
 def held(value):
@@ -99,7 +122,11 @@ def held(value):
 @pytest.fixture(scope="module")
 def samples(tmp_path_factory):
     folder = tmp_path_factory.mktemp("checkpoints")
-    return [record for value in chain(looks(), training(folder), others()) for record in held(value)]
+    return [
+        record
+        for value in chain(looks(), generation(folder), training(folder), others())
+        for record in held(value)
+    ]
 
 
 def test_every_record_is_one_line_of_at_most_200_characters(samples):

@@ -14,6 +14,7 @@ from typing import Any
 from minilm.errors import MinilmError
 from minilm.generation.cursor import Cursor, start
 from minilm.generation.settings import Settings
+from minilm.one_line import one_line
 from minilm.protocols import TextDecoder
 from minilm.records import Reading, Step
 
@@ -56,6 +57,8 @@ class Branch:
     forced: tuple[int, ...] = ()
     window: int | None = None
     parent: tuple[int, int] | None = None
+
+    __repr__ = one_line
 
     @property
     def finish(self) -> str | None:

@@ -21,6 +21,7 @@ from minilm.generation.logits_file import logits_path, read_logits
 from minilm.generation.settings import bind
 from minilm.generation.texts import TokenTexts
 from minilm.generation.trace_reading import Trace, read_trace
+from minilm.one_line import one_line
 from minilm.records import Array, Decision, Step
 from minilm.sampling import Context, Greedy, Stage, decide
 from minilm.sampling.margin import Margins, margins
@@ -47,6 +48,8 @@ class Recording:
 
     trace: Trace
     logits: Array
+
+    __repr__ = one_line
 
     @cached_property
     def ids(self) -> Array:

@@ -10,6 +10,7 @@ import numpy as np
 from minilm.errors import MinilmError
 from minilm.generation.replay import Recording
 from minilm.numerics import softmax
+from minilm.one_line import one_line
 from minilm.records import Array, Candidate, frozen_array
 from minilm.sampling import Scores
 from minilm.sampling.knobs import setting, turned
@@ -50,6 +51,8 @@ class DrawMap:
     ids: Array
     u: float | None
     value: float | None
+
+    __repr__ = one_line
 
 
 def sweep(recording: Recording, name: str, values: Sequence[float]) -> Iterator[SweepRow]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from minilm.errors import MinilmError
 from minilm.generation.trace_line import parse_line
+from minilm.one_line import one_line
 from minilm.records import (
     Candidate,
     Decision,
@@ -38,6 +39,8 @@ class Trace:
     steps: tuple[Step, ...]
     end: Mapping[str, Any] | None
     vocabulary: Mapping[str, Any] | None = None
+
+    __repr__ = one_line
 
 
 def read_trace(path: str | Path) -> Trace:

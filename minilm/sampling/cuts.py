@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from minilm.one_line import one_line
 from minilm.records import Array
 from minilm.sampling.scores import Context, Scores
 from minilm.sampling.stage import Stage
@@ -37,6 +38,8 @@ class Truncation:
     stage: Stage
     before: Scores
     after: Scores
+
+    __repr__ = one_line
 
     @property
     def worst(self) -> int:

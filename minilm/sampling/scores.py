@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from minilm.errors import MinilmError
+from minilm.one_line import one_line
 from minilm.records import Array
 
 __all__ = ["Context", "Scores", "largest", "places", "softmax32"]
@@ -26,6 +27,8 @@ class Scores:
     ids: Array
     values: Array
     cut: float | None = None
+
+    __repr__ = one_line
 
     @classmethod
     def of(cls, logits: Array) -> Scores:
@@ -71,6 +74,8 @@ class Context:
     prompt_length: int = 0
     eos_ids: tuple[int, ...] = ()
     limit: int | None = None
+
+    __repr__ = one_line
 
     @property
     def generated(self) -> int:
