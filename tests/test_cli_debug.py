@@ -13,6 +13,7 @@ from minilm.backends.folder import write_model
 from minilm.cli import command as minilm
 from minilm.cli.debug_looks import LOOKS
 from minilm.cli.debug_moves import MOVES
+from minilm.cli.debug_near import DECISIONS
 from minilm.cli.fields import field_at, shown
 from minilm.errors import MinilmError
 from minilm.generation import open_session, read_trace
@@ -62,7 +63,7 @@ def test_back_and_on_again_shows_the_same_steps(debug):
 
 def test_every_row_of_the_table_is_in_the_help_and_every_name_is_one_commands(debug):
     (table,) = debug("help")
-    names = [name for action in (*MOVES, *LOOKS) for name in action.names]
+    names = [name for action in (*MOVES, *DECISIONS, *LOOKS) for name in action.names]
     assert len(names) == len(set(names))
     assert all(name in table for name in (*names, "help", "quit"))
     assert debug("help back")[0].split()[:3] == ["back,", "b", "[N]"]
@@ -250,3 +251,40 @@ def test_no_control_character_of_a_token_reaches_the_terminal(debug):
     for part in debug(f"stages Bias({{{escape}: 99.0}})", "c 2", "print cursor.text", "peek", "switch"):
         assert "\x1b" not in part
     assert "\\x1b\\x1b" in debug(f"stages Bias({{{escape}: 99.0}})", "c 2")[1]
+
+
+def test_a_condition_s_name_prints_its_value_without_a_path(debug):
+    shown = debug("n", "print margin", "print decision.margin", "print entropy", "print decision.raw.entropy")
+    assert shown[1] == shown[2]
+    assert shown[3] == shown[4]
+
+
+def test_margins_are_those_that_the_recorded_step_has(debug, folder):
+    """Oracle: what minilm trace show works out for the same step from the stored logits."""
+    shown = debug("n 2", "margins")[1]
+    words = ["generate", "--model", str(folder), "--max-tokens", "2", "--trace", "run", "--logits"]
+    assert CliRunner().invoke(minilm, words).exit_code == 0
+    recorded = CliRunner().invoke(minilm, ["trace", "show", "run", "--margins"]).output
+    assert "nearest logit" in shown
+    assert shown in recorded.rpartition("step 2")[2]
+
+
+def test_margins_need_a_step_that_a_draw_took(debug):
+    shown = debug("margins", 'force "a"', "margins")
+    assert shown[0] == "refused: No step has been taken yet"
+    assert shown[2].startswith("refused: The last token was forced")
+
+
+def test_the_tokens_that_a_constraint_allows_are_listed_by_bytes_and_canonical(debug):
+    """A choice of two texts by hand: what begins one of them fits, what the tokenizer writes is canonical."""
+    pytest.importorskip("llguidance")
+    nothing, _, both, _, ended = debug(
+        "allowed", 'stages Choice(["fox"]) Greedy()', "allowed", "c", "allowed"
+    )
+    assert nothing.startswith("refused: No stage is a constraint")
+    head, canonical, fits = both.splitlines()
+    counts = [int(number) for number in re.findall(r"\d+(?= tokens fit| of them)", head)]
+    listed = [re.findall(r'"([^"]*)" \d+', line) for line in (canonical, fits)]
+    assert [len(listed[0]) + len(listed[1]), len(listed[0])] == counts
+    assert all("fox".startswith(text.lstrip(" ")) for line in listed for text in line)
+    assert ended.startswith("refused: The text has ended (constraint)")

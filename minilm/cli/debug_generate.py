@@ -10,6 +10,7 @@ from minilm.cli.debug_desk import Desk, prompt_line
 from minilm.cli.debug_looks import LOOKS
 from minilm.cli.debug_loop import converse, say, scripted, typed
 from minilm.cli.debug_moves import MOVES
+from minilm.cli.debug_near import DECISIONS
 from minilm.cli.opening import open_model
 from minilm.cli.run_options import first_cursor, run_options
 from minilm.generation import Cursor, open_session
@@ -41,7 +42,7 @@ def command(source: str | None, backend: str | None, device: str, dtype: str, **
     for condition in options["breaks"]:
         session = session.with_breakpoint(condition)
     say("help lists the commands, quit ends")
-    converse((*MOVES, *LOOKS), Desk(session, options["show"]), prompt_line, read)
+    converse((*MOVES, *DECISIONS, *LOOKS), Desk(session, options["show"]), prompt_line, read)
 
 
 def _window(cursor: Cursor) -> int:

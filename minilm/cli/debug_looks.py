@@ -1,4 +1,4 @@
-"""The commands of `minilm debug generate` that look: watch, break, print, save, open."""
+"""The commands of `minilm debug generate` that look at a run: watch, break, print, save, open."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from minilm.cli.debug_desk import Desk, text_of
 from minilm.cli.debug_loop import Action, say, whole_number
 from minilm.cli.fields import field_at, shown
 from minilm.errors import MinilmError
-from minilm.faces import text
 from minilm.faces.visible import quoted
 from minilm.generation import TraceWriter, read_trace
-from minilm.generation.breakpoints import watch_list
+from minilm.generation.breakpoints import NAMES, watch_list
 from minilm.records import Step
 
 __all__ = ["LOOKS"]
@@ -51,9 +50,10 @@ def _print(desk: Desk, argument: str) -> Desk:
     roots: dict[str, Any] = {"cursor": cursor, "reading": cursor.reading, "settings": cursor.settings}
     if step is not None:
         roots |= {"step": step} | {name: getattr(step, name) for name in Step.__dataclass_fields__}
+        roots |= {name: read(step) for name, (_, read) in NAMES.items() if name not in roots}
     if not argument:
         raise MinilmError(f"print takes a path that begins with one of {', '.join(roots)}")
-    say(shown(field_at(roots, argument), desk.show))
+    say(shown(roots[argument] if argument in roots else field_at(roots, argument), desk.show))
     return desk
 
 
@@ -61,13 +61,6 @@ def _show(desk: Desk, argument: str) -> Desk:
     if argument not in ("brief", "full"):
         raise MinilmError(f"show takes brief or full, got {argument!r}")
     return replace(desk, show=argument)
-
-
-def _candidates(desk: Desk, argument: str) -> Desk:
-    if desk.session.here.finish:
-        raise MinilmError(f"The text has ended ({desk.session.here.finish}); nothing follows")
-    say(text.render(desk.session.here.cursor.peek().decision, desk.show))
-    return desk
 
 
 def _trace(desk: Desk, argument: str) -> Desk:
@@ -93,12 +86,11 @@ def _open(desk: Desk, argument: str) -> Desk:
 
 
 LOOKS = (
-    Action(("candidates", "peek"), "", "the next decision, without taking it", _candidates),
     Action(("watch",), "[WORD | ID ...]", "follow tokens through every stage; list them", _watch),
     Action(("unwatch",), "", "follow none", _unwatch),
     Action(("break",), "[CONDITION]", "pause where this holds; list the breakpoints", _break),
     Action(("delete",), "N", "remove a breakpoint", _delete),
-    Action(("print", "p"), "PATH", "such as decision.chosen.p_final, embedding.vector", _print),
+    Action(("print", "p"), "PATH", "such as margin, decision.chosen.p_final, embedding.vector", _print),
     Action(("show",), "brief | full", "how much of a step is shown", _show),
     Action(("trace",), "FILE", "save the steps of this branch", _trace),
     Action(("open",), "TRACE", "a saved run as a new branch, ready to go on", _open),

@@ -22,6 +22,7 @@ from minilm.numerics import cosine
 from minilm.protocols import LanguageModel, TextCodec, TextDecoder
 from minilm.records import Array, Embedding, Reading, Step, frozen_array
 from minilm.sampling import Context, Stage, decide
+from minilm.sampling.margin import Margins, margins
 
 __all__ = ["Cursor", "start", "stream"]
 
@@ -111,6 +112,15 @@ class Cursor:
             changes["stages"] = bind(changes["stages"], self.codec)
         return replace(self, settings=replace(self.settings, **changes))
 
+    def margins(self) -> Margins:
+        """How near the next step is to another token, by bisection through the stages: hundreds of runs."""
+        return margins(self.reading.logits[-1], self.context, self.settings.stages, self._draw)
+
+    @property
+    def _draw(self) -> float | None:
+        """The draw of the next step, keyed by the position of the id read last; None for a greedy one."""
+        return draw(self.settings.seed, len(self.ids) - 1, self.branch) if self.settings.draws else None
+
     @cached_property
     def _next(self) -> Step:
         return self._step(None)
@@ -120,13 +130,12 @@ class Cursor:
             raise MinilmError(f"Id {force} is not in the vocabulary of {self.model.vocab_size}")
         position = len(self.ids) - 1
         settings = self.settings
-        u = draw(settings.seed, position, self.branch) if settings.draws else None
         try:
             decision = decide(
                 self.reading.logits[-1],
                 self.context,
                 settings.stages,
-                u,
+                self._draw,
                 self.texts,
                 top=settings.top,
                 watch=settings.watch,
