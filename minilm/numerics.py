@@ -9,7 +9,21 @@ import numpy as np
 
 from minilm.records import Array
 
-__all__ = ["adaptive_k", "cosine", "entropy", "log_odds", "log_softmax", "log_sum_exp", "rank", "softmax"]
+__all__ = [
+    "LARGEST_K",
+    "adaptive_k",
+    "cosine",
+    "entropy",
+    "log_odds",
+    "log_softmax",
+    "log_sum_exp",
+    "rank",
+    "softmax",
+    "sorted_k",
+]
+
+LARGEST_K = 64
+"""The largest adaptive k that is reported."""
 
 
 def log_sum_exp(scores: Array, axis: int = -1) -> Array:
@@ -90,13 +104,13 @@ def rank(scores: Array, index: int) -> int:
 
 
 def adaptive_k(
-    probabilities: Array, mass: float = 0.95, minimum: int = 8, maximum: int = 64
+    probabilities: Array, mass: float = 0.95, minimum: int = 8, maximum: int = LARGEST_K
 ) -> tuple[int, float]:
     """The fewest best tokens that hold `mass`, clamped to [minimum, maximum] and to the number above 0.
 
     Returns k and the probability that k tokens hold.
 
-    >>> adaptive_k(np.array([0.5, 0.3, 0.2, 0.0]), mass=0.8, minimum=1)
+    >>> adaptive_k(np.array([0.2, 0.5, 0.0, 0.3]), mass=0.8, minimum=1)
     (2, 0.8)
     """
     p = np.array(probabilities, dtype=np.float64)
@@ -104,8 +118,19 @@ def adaptive_k(
         p.partition(p.size - maximum)
         p = p[p.size - maximum :]
     p.sort()
-    held = p[::-1].cumsum()
+    return sorted_k(p[::-1], mass, minimum, maximum)
+
+
+def sorted_k(
+    descending: Array, mass: float = 0.95, minimum: int = 8, maximum: int = LARGEST_K
+) -> tuple[int, float]:
+    """The same of probabilities that are in order, the largest first; the best `maximum` are enough.
+
+    >>> sorted_k(np.array([0.5, 0.3, 0.2, 0.0]), mass=0.8, minimum=1)
+    (2, 0.8)
+    """
+    held = descending.cumsum()
     reached = int(held.searchsorted(mass - 1e-12)) + 1
-    above = p.size if p[0] > 0 else int(np.count_nonzero(p))
+    above = descending.size if descending[-1] > 0 else int(np.count_nonzero(descending))
     k = min(max(reached, minimum), maximum, above)
-    return k, float(held[k - 1])
+    return k, min(float(held[k - 1]), 1.0)

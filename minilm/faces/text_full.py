@@ -100,7 +100,7 @@ def _change(effect: StageEffect, token_id: int) -> str:
 
 def _facts(decision: Decision) -> list[str]:
     lines = [f" before  {_distribution(decision.raw)}", f" after   {_distribution(decision.final)}"]
-    lines[1] += f"   {count(decision.survivors)} survivors"
+    lines[1] += f"   {count(decision.survivors)} survivor{'s' if decision.survivors > 1 else ''}"
     if decision.u is not None and decision.interval is not None:
         margin = "" if decision.margin is None else f"   margin {decision.margin:.3g}"
         lines.append(f" draw    {interval(decision.u, *decision.interval)}{margin}")

@@ -81,7 +81,7 @@ class Cursor:
             frozen_array(ids),
             self.prompt_length,
             reading,
-            _embedding(reading, self.embedding.vector),
+            _embedding(reading, self.embedding),
             decoder,
             self.text + new_text,
             self.offset + len(new_text.encode()),
@@ -249,11 +249,16 @@ def _prompt_ids(codec: TextCodec, prompt: str | Sequence[int]) -> list[int]:
     return [int(i) for i in ids]
 
 
-def _embedding(reading: Reading, previous: Array | None) -> Embedding:
-    """The embedding of the last id read; previous is the one before, where it was read earlier."""
+def _embedding(reading: Reading, before: Embedding | None) -> Embedding:
+    """The embedding of the last id read; before is that of the id before, where it was read earlier."""
     vectors = reading.embeddings  # (T, E)
     vector = frozen_array(vectors[-1])
-    if len(vectors) > 1:
-        previous = vectors[-2]
     norm = math.sqrt(vector.dot(vector))
-    return Embedding(vector.shape, norm, vector, None if previous is None else cosine(vector, previous))
+    if len(vectors) > 1:
+        between: float | None = cosine(vector, vectors[-2])
+    elif before is None:
+        between = None
+    else:
+        length = norm * before.norm
+        between = float(vector.dot(before.vector)) / length if length else 0.0
+    return Embedding(vector.shape, norm, vector, between)

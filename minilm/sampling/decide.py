@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from minilm.numerics import adaptive_k
+from minilm.numerics import LARGEST_K, adaptive_k, sorted_k
 from minilm.records import Array, Candidate, Decision, Distribution
 from minilm.sampling.candidates import shown
 from minilm.sampling.ledger import Ledger
@@ -19,7 +19,6 @@ from minilm.sampling.stage import Stage
 
 __all__ = ["decide"]
 
-_LARGEST_K = 64  # the largest k that adaptive_k reports, so that the best 64 are enough
 _REACH = 3 * WOBBLE  # of a draw or a cut: only then is it worth trying whether a wobble flips the step
 
 
@@ -49,15 +48,15 @@ def decide(
     else:
         chosen, u, interval = forced, None, _interval(survivors, p_final, forced)
     margin = None if u is None or interval is None else min(u - interval[0], interval[1] - u)
-    look = shown(ledger, logits, texts, top, [chosen, *watch], _LARGEST_K)
+    look = shown(ledger, logits, texts, top, [chosen, *watch], LARGEST_K)
     picked, (raw, final) = look.candidate(chosen), ledger.entropies
-    near = forced is None and ledger.nearest(margin) < _REACH * ledger.gain
+    near = forced is None and ledger.within(_REACH, margin)
     return Decision(
         candidates=look.candidates,
         stages=ledger.effects(look.logp[chosen], {i: look.logp[i] for i in watch}),
         survivors=survivors.ids.size,
-        raw=_distribution(raw, look.p_best),
-        final=_distribution(final, p_final),
+        raw=Distribution(raw, *sorted_k(look.p_best)),
+        final=Distribution(final, *adaptive_k(p_final)),
         u=u,
         interval=interval,
         margin=margin,
@@ -84,11 +83,6 @@ def _interval(scores: Scores, p: Array, token_id: int) -> tuple[float, float] | 
     ends = p.cumsum()
     place = int(found[0])
     return float(ends[place] - p[place]) / float(ends[-1]), float(ends[place] / ends[-1])
-
-
-def _distribution(entropy: float, p: Array) -> Distribution:
-    k, mass = adaptive_k(p, maximum=_LARGEST_K)
-    return Distribution(entropy, k, min(mass, 1.0))
 
 
 def _reason(chosen: Candidate, survivors: int, u: float | None, forced: bool) -> str:

@@ -75,17 +75,19 @@ class Ledger:
         """Nats of the model's own distribution, and of the one that the draw falls on."""
         return self.points[0].entropy, self.points[-1].entropy
 
-    @property
-    def gain(self) -> float:
-        """How many times as far as the logits a cut, or a score after the last stage, may move."""
-        return math.prod(stage.gain(self.context) for stage in self.stages)
+    def within(self, reach: float, margin: float | None) -> bool:
+        """Whether a change of `reach` in the logits comes near the end of the draw's interval, or near a cut.
 
-    def nearest(self, margin: float | None) -> float:
-        """The least of all cuts and of the draw's margin; 0 where the best is taken and no stage compared."""
-        cuts = [c for point in self.points if (c := point.scores.cut) is not None]
-        if self.survivors.ids.size > 1:
-            cuts.append(margin or 0.0)
-        return min(cuts, default=math.inf)
+        margin: the draw's; None where the best survivor is taken, which may be as good as the next.
+        """
+        least = math.inf if self.survivors.ids.size == 1 else margin or 0.0
+        gain = 1.0
+        for stage, point in zip(self.stages, self.points[1:], strict=True):
+            gain *= stage.gain(self.context)
+            cut = point.scores.cut
+            if cut is not None and cut < least:
+                least = cut
+        return least < reach * gain
 
     def follow(self, ids: Array) -> Array:
         """Log-probabilities (stages + 1, C) of some ids at every point, -inf where they are gone."""
