@@ -87,15 +87,16 @@ class TensorFlowLSTM:
 
     def embedding_table(self) -> Array:
         """All embeddings, (V, E), a read-only view."""
-        return _view(self._variables["embedding"])
+        return _view(self._variables["embedding"].value())
 
     def head(self) -> tuple[Array, Array]:
         """The output layer, (H, V) and (V,), read-only views."""
-        return _view(self._variables["head.kernel"]), _view(self._variables["head.bias"])
+        kernel, bias = (self._variables[name].value() for name in ("head.kernel", "head.bias"))
+        return _view(kernel), _view(bias)
 
     def weights(self) -> Mapping[str, Array]:
         """Read-only views of the canonical arrays, valid until the next update or restore."""
-        return LazyArrays(self._variables, lambda _, variable: _view(variable))
+        return LazyArrays(self._variables, lambda _, variable: _view(variable.value()))
 
     def losses(self, inputs: Array, targets: Array, mask: Array) -> Array:
         """The loss of every target, (B, T) nats, 0 where masked out; forward only."""
@@ -134,7 +135,7 @@ class TensorFlowLSTM:
 
     def snapshot(self) -> dict[str, Array]:
         """Copies of weights, moments and update count."""
-        arrays = {name: variable.numpy().copy() for name, variable in self._held().items()}
+        arrays = {name: np.array(variable.value()) for name, variable in self._held().items()}
         return arrays | {"adam.step": np.array(self._adam.step)}
 
     def _held(self) -> dict[str, Any]:
@@ -172,4 +173,5 @@ class TensorFlowLSTM:
 
 
 def _view(tensor: Any) -> Array:
-    return frozen_array(tensor.numpy())
+    """The tensor's own memory (.numpy() copies it); a variable that is looked at is updated in new memory."""
+    return frozen_array(tensor)

@@ -82,7 +82,8 @@ def _norms(
     found = {}
     for name, old in before.items():
         new = after[name]
-        found[name] = ParameterNorms(gradients[name], norm(new - old), norm(new))
+        change = np.subtract(new, old, out=old)  # in the copy's own place: no memory is asked for
+        found[name] = ParameterNorms(gradients[name], norm(change), norm(new))
     return found
 
 
