@@ -64,8 +64,9 @@ def html_command(file: str, out: str | None, most: int) -> None:
     shown = trace.steps[: max(most, 0)]
     left_out = len(trace.steps) - len(shown)
     prose = f"The first {len(shown)} steps; {left_out} more are in the trace." if left_out else ""
+    asked = {"The run": asked_lines(trace.start), "The text": prompt + text_of}
     sections = [
-        Section("What was asked", asked_lines(trace.start), texts={"The text": prompt + text_of}),
+        Section("What was asked", texts=asked),
         Section("The whole run", pictures=list(_pictures(trace).values())),
         Section("Step by step", prose, steps=shown, prompt=prompt),
     ]

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
 from minilm.errors import MinilmError
@@ -121,3 +122,15 @@ def test_a_notebook_shows_the_picture_with_its_alt_text(run):
     shown = ranks(run)._repr_html_()
     assert 'alt="Chart over 12 steps' in shown
     assert "data:image/png;base64," in shown
+
+
+@pytest.mark.parametrize("ranks_shown", [1, 3, 8])
+def test_the_title_of_a_heatmap_stands_clear_of_the_ranks_above_its_columns(build_step, ranks_shown):
+    steps = [build_step(index=n, forced=9) for n in range(4)]
+    figure = heatmap(steps, ranks_shown).figure
+    FigureCanvasAgg(figure).draw()
+    texts = figure.findobj(Text)
+    (title,) = [text.get_window_extent() for text in texts if text.get_text().startswith("What the model")]
+    marks = [text.get_window_extent() for text in texts if text.get_text().startswith("#")]
+    assert len(marks) == 4
+    assert not any(title.overlaps(mark) for mark in marks)

@@ -85,8 +85,8 @@ def _axes(panel: Axes, steps: Sequence[Step], ranks: int) -> None:
     panel.tick_params(length=0)
     panel.spines[:].set_visible(False)
     panel.set_facecolor("#eef1f4")
-    write(panel, "What the model weighed, step by step", "chosen token", "rank")
-    panel.title.set_y(1.06)
+    marked = any(step.decision.chosen.rank > ranks for step in steps)
+    write(panel, "What the model weighed, step by step", "chosen token", "rank", above=18 if marked else 6)
 
 
 def _alt(steps: Sequence[Step], ranks: int) -> str:

@@ -107,11 +107,17 @@ def panels(width: float, height: float, rows: int = 1, **options: Any) -> tuple[
     return figure, axes
 
 
-def write(panel: Axes, title: str | None = None, x: str | None = None, y: str | None = None) -> None:
-    """Title and axis names of a panel; no text is read as a formula."""
+def write(
+    panel: Axes, title: str | None = None, x: str | None = None, y: str | None = None, above: float = 6
+) -> None:
+    """Title and axis names of a panel; no text is read as a formula.
+
+    above: points between the panel and its title, more where marks stand on the panel.
+    """
     if title is not None:
+        shown = drawable(title)
         panel.set_title(
-            drawable(title), loc="left", fontsize=11, color=INK, fontweight="bold", parse_math=False
+            shown, loc="left", fontsize=11, color=INK, fontweight="bold", parse_math=False, pad=above
         )
     if x is not None:
         panel.set_xlabel(x, fontsize=9, color=INK)
