@@ -73,7 +73,8 @@ def _frames(panel: Axes, steps: Sequence[Step], ranks: int) -> None:
             corner = (x - 0.47, chosen.rank - 1.46)
             panel.add_patch(Rectangle(corner, 0.94, 0.92, fill=False, edgecolor=VERMILLION, linewidth=2.2))
         else:
-            panel.text(x, -0.62, f"#{chosen.rank}", ha="center", va="bottom", fontsize=8, color=VERMILLION)
+            at = {"xycoords": panel.get_xaxis_transform(), "textcoords": "offset points", "xytext": (0, 3)}
+            panel.annotate(f"#{chosen.rank}", (x, 1), **at, ha="center", fontsize=8, color=VERMILLION)
 
 
 def _axes(panel: Axes, steps: Sequence[Step], ranks: int) -> None:
