@@ -44,7 +44,7 @@ def _units(found: Any, _: list[str], of: str) -> Any:
     order = sorted(range(len(found.shares)), key=lambda unit: -abs(found.shares[unit]))[:40]
     caption = "Each bar is what a hidden unit gives to the logit, the 40 largest of them."
     shares = [float(found.shares[unit]) for unit in order]
-    return signed_bars(shares, [str(unit) for unit in order], f"Units behind the {of}", caption, "share")
+    return signed_bars(shares, [f"unit {unit}" for unit in order], f"Units behind the {of}", caption, "share")
 
 
 def _near(found: Any, names: list[str], of: str) -> Any:
@@ -73,7 +73,7 @@ def _layers(found: Any, _: list[str], __: str) -> Any:
     caption = (
         "How sure every layer would be, if the head read it: of the token that the model takes, and its own."
     )
-    return courses(lines, [str(layer.layer) for layer in found], "Logit lens", caption, "probability")
+    return courses(lines, [f"layer {layer.layer}" for layer in found], "Logit lens", caption, "probability")
 
 
 _PICTURES = {
