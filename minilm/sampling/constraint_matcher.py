@@ -16,9 +16,11 @@ from typing import Any
 import numpy as np
 
 from minilm.errors import MinilmError
+from minilm.one_line import one_line
 from minilm.protocols import TextCodec
 from minilm.records import Array, frozen_array
-from minilm.sampling.constraint_probe import LIMITS, probe
+from minilm.sampling.constraint_choices import Choices
+from minilm.sampling.constraint_probe import LIMITS, plain, probe
 from minilm.sampling.constraint_vocabulary import Vocabulary, vocabulary_of
 
 __all__ = ["Matcher", "State"]
@@ -35,30 +37,34 @@ class State:
     accepting: bool
     error: str
 
+    __repr__ = one_line
+
 
 class Matcher:
     """A constraint over a vocabulary; state() is a pure function, kept quick by a matcher that moves.
 
-    lark: the grammar; view: llguidance's own view of the vocabulary.
+    lark: the grammar; view: llguidance's own view of the vocabulary; texts: all that it allows, where
+    they are few.
     """
 
-    def __init__(self, lark: str, vocabulary: Vocabulary, view: Any) -> None:
+    def __init__(self, lark: str, vocabulary: Vocabulary, view: Any, texts: Sequence[str] = ()) -> None:
         self._vocabulary, self.lark, self.view = vocabulary, lark, view
+        self._choices = Choices(vocabulary.spellings(texts))
         self._runs = {True: _Run(lark, view), False: _Run('%llguidance {"no_forcing": true}\n' + lark, view)}
         self._states: OrderedDict[tuple[Any, ...], State] = OrderedDict()
         self._lock = threading.Lock()  # one matcher serves every cursor of a session
 
     @classmethod
-    def of(cls, lark: str, codec: TextCodec, name: str) -> Matcher:
+    def of(cls, lark: str, codec: TextCodec, name: str, texts: Sequence[str] = ()) -> Matcher:
         """A matcher for a grammar. MinilmError where it is ill formed or too large, or without llguidance."""
         if not find_spec("llguidance"):
             raise MinilmError(
                 f'{name} needs llguidance, which is not installed; run: pip install "minilm[constrain]"'
             )
         if error := probe(lark):
-            raise MinilmError(f"{name} is refused: {_one_line(error)}")
+            raise MinilmError(f"{name} is refused: {error}")
         vocabulary = vocabulary_of(codec)
-        matcher = cls(lark, vocabulary, _view(vocabulary))
+        matcher = cls(lark, vocabulary, _view(vocabulary), texts)
         for canonical in (True, False):
             if error := matcher.state((), canonical, ()).error:
                 raise MinilmError(f"{name} is refused: {error}")
@@ -82,6 +88,11 @@ class Matcher:
         size, ends = self._vocabulary.size, {*eos_ids, *self._vocabulary.eos}
         mask, error = self._runs[canonical].mask(ids, size, ends)
         allowed, accepting = mask[:size], bool(mask[size])
+        if canonical:
+            allowed[self._vocabulary.doubles] = False
+            if written := self._choices.after(ids.tolist()):
+                allowed[:], accepting = False, written[1]
+                allowed[list(written[0])] = True
         tokens = int(np.count_nonzero(allowed))
         allowed[[i for i in ends if i < size]] = accepting
         return State(frozen_array(allowed), tokens, accepting, error)
@@ -120,16 +131,18 @@ class _Run:
             common = 0
         for place, token_id in enumerate(ids[common:].tolist(), common + 1):
             if not self._now.consume_token(size if token_id in ends else token_id):
+                why = self._now.get_error()
                 self._begin_anew()
-                return f"its token {place}, id {token_id}, does not fit"
+                unfit = "satisfy the grammar" in why or "parser stopped" in why
+                return f"its token {place}, id {token_id}, does not fit" if unfit else plain(why)
         self._read = ids
         return ""
 
     def _broken(self) -> str:
         """The error that the matcher is in; the next question begins anew, for an error state stays."""
-        error = _one_line(self._now.get_error())
+        error = self._now.get_error()
         self._begin_anew()
-        return "" if error.startswith("NoExtension") else error  # no token fits: a mask without a bit
+        return "" if error.startswith("NoExtension") else plain(error)  # no token fits: a mask without a bit
 
     def _begin_anew(self) -> None:
         self._now, self._read = self._fresh.deep_copy(), np.zeros(0, np.int64)
@@ -143,8 +156,3 @@ def _view(vocabulary: Vocabulary) -> Any:
         wrapped = TokenizerWrapper(vocabulary)
         vocabulary.view = LLTokenizer(wrapped, n_vocab=vocabulary.size + 1)
     return vocabulary.view
-
-
-def _one_line(message: str) -> str:
-    lines = [line.strip() for line in message.split("<state>")[0].splitlines() if line.strip()]
-    return " ".join(lines).removesuffix(" <non-verbose/>")[:300] or "unknown error of llguidance"

@@ -8,8 +8,9 @@ from __future__ import annotations
 import subprocess
 import sys
 from functools import lru_cache
+from importlib.util import find_spec
 
-__all__ = ["LIMITS", "probe"]
+__all__ = ["LIMITS", "plain", "probe"]
 
 LIMITS = {  # what a hostile constraint may cost; each bounds a step to well under a second
     "initial_lexer_fuel": 1_000_000,
@@ -21,17 +22,19 @@ LIMITS = {  # what a hostile constraint may cost; each bounds a step to well und
     "verbose_errors": False,
 }
 
-_SECONDS = 0.7  # of processor time, so that a crowded machine does not use it up
-_WALL = 20  # seconds after which a machine that does not answer is no longer waited for
+_SECONDS = 0.4  # of processor time, so that a crowded machine does not use it up; it is spent thrice in all
+_MEGABYTES = 250
+_WALL = 10 if find_spec("resource") else 2  # seconds after which even a crowded machine is not waited for
 _SCRIPT = f"""
 import sys, threading
 from llguidance import LLMatcher, LLTokenizer, LLParserLimits
 try:
     import resource, signal
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     signal.setitimer(signal.ITIMER_PROF, {_SECONDS})
-except ImportError:
-    pass
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_AS, ({_MEGABYTES << 20}, {_MEGABYTES << 20}))
+except (ImportError, ValueError):
+    pass  # Windows has none of them, macOS no bound of memory
 lark = sys.stdin.buffer.read().decode()
 def walk():
     matcher = LLMatcher(LLTokenizer("byte"), lark, log_level=0, limits=LLParserLimits(**{LIMITS!r}))
@@ -47,6 +50,8 @@ thread.start()
 thread.join()
 """  # a stack of 1 MB, less than a thread has elsewhere: what fits in it fits there
 
+_LIMIT_WORDS = ("too many", "too big", "too large", "max is", "limit exceeded", "fuel")
+
 
 @lru_cache(maxsize=64)
 def probe(lark: str) -> str:
@@ -57,8 +62,19 @@ def probe(lark: str) -> str:
     except subprocess.TimeoutExpired:
         return "it takes too long to prepare; make it smaller"
     if done.returncode == 0:
-        return done.stdout.decode()
+        said = done.stdout.decode()
+        return said and plain(said)
     late = -done.returncode in (9, 27)  # SIGKILL, SIGPROF
     if late:
         return f"it takes more than {_SECONDS} s to prepare; make it smaller"
     return "it nests or repeats more than llguidance can bear; make it flatter"
+
+
+def plain(message: str) -> str:
+    """What llguidance says of an error in one line that a terminal can show, and what to do about a limit."""
+    if message.startswith("NoExtension"):
+        return "no text fits it to its end; give each rule a way to end"
+    lines = [line.strip() for line in message.split("<state>")[0].splitlines() if line.strip()]
+    line = " ".join(lines).removesuffix(" <non-verbose/>")[:300] or "unknown error of llguidance"
+    shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
+    return f"{shown}; make it smaller" if any(word in shown for word in _LIMIT_WORDS) else shown

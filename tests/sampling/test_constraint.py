@@ -5,12 +5,10 @@ import re
 import subprocess
 import sys
 import time
-import warnings
 
 import numpy as np
 import pytest
 
-import tokenizer
 from minilm.errors import MinilmError
 from minilm.generation import start
 from minilm.records import Reading, frozen_array
@@ -20,11 +18,6 @@ from minilm.sampling.dialects import arrange
 
 pytest.importorskip("llguidance", reason="constraints are llguidance's")
 
-STORY = [
-    'Once upon a time there was a "fox" who said: Yes, yes!',
-    "No, nothing at all {1, 2.5, -30}",
-    "größer 中文 😀 true false null, Maybe",
-]
 SCHEMA = {
     "type": "object",
     "properties": {
@@ -57,28 +50,6 @@ class Dice:
         rng = np.random.default_rng([self.seed, len(before), *before[-3:]])
         logits = (3 * rng.standard_normal((1, self.vocab_size))).astype(np.float32)
         return Reading(frozen_array(logits), frozen_array(np.ones((len(ids), 2), np.float32)), before)
-
-
-@pytest.fixture(scope="session")
-def pieces():
-    return tokenizer.train(lines=[line for line in STORY for _ in range(3)], vocab_size=340)
-
-
-@pytest.fixture(scope="session")
-def stories(real_data):
-    return tokenizer.load(real_data / "models" / "stories260K" / "tokenizer.model")
-
-
-@pytest.fixture(scope="session")
-def gpt2(real_data):
-    transformers = pytest.importorskip("transformers")
-    from tokenizer.huggingface import from_transformers
-
-    folder = real_data / "data" / "gpt2"
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what transformers says about itself is not under test
-        raw = transformers.GPT2Tokenizer(vocab=str(folder / "vocab.json"), merges=str(folder / "merges.txt"))
-    return from_transformers(raw)
 
 
 @pytest.fixture(params=["pieces", "stories", "gpt2"])
