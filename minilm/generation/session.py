@@ -17,6 +17,7 @@ from minilm.generation.insertion import Merged, with_prompt, with_text
 from minilm.generation.retaken import retaken
 from minilm.generation.trace_reading import Trace
 from minilm.records import Step
+from minilm.sampling import parse
 
 __all__ = ["Session", "open_session"]
 
@@ -97,8 +98,11 @@ class Session:
         return self._with(with_prompt(self.here, prompt))
 
     def with_stages(self, stages: str) -> Session:
-        """Other stages on the current branch from here on."""
-        return self._with(self.here.changed(stages=stages))
+        """Other stages on the current branch from here on; a constraint that is new begins here."""
+        cursor = self.here.cursor
+        known = {repr(stage.begun(0)): stage for stage in cursor.settings.stages}
+        asked = (known.get(repr(stage), stage.begun(cursor.index)) for stage in parse(stages))
+        return self._with(self.here.changed(stages=tuple(asked)))
 
     def watching(self, ids: Sequence[int]) -> Session:
         """The ids followed on every branch, candidates or not. Raises MinilmError for one outside."""

@@ -36,6 +36,10 @@ class Stage:
         """The same stage with its words resolved to ids; most stages have none."""
         return self
 
+    def begun(self, generated: int) -> Stage:
+        """The same stage for what follows so many generated tokens, where it counts from there."""
+        return self
+
     def reasons(self, before: Scores, context: Context, ids: Sequence[int]) -> list[str]:
         """Why each of these ids, all among `before`, was removed: the number that failed."""
         return ["removed"] * len(ids)

@@ -5,12 +5,14 @@ import re
 import subprocess
 import sys
 import time
+from collections import deque
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from minilm.errors import MinilmError
-from minilm.generation import start
+from minilm.generation import open_session, start
 from minilm.records import Reading, frozen_array
 from minilm.sampling import Context, Scores, decide, parse, spell
 from minilm.sampling.constraint import Choice, Grammar, JsonSchema, Regex
@@ -172,6 +174,34 @@ def test_a_rewound_and_a_branched_cursor_give_the_same_steps(pieces):
     assert [repr(c.with_settings(top=10).peek()) for c in reversed(cursors)] == forward[::-1]
 
 
+def test_a_constraint_may_begin_after_some_tokens(pieces):
+    """Up to there everything is as without it; behind it the text is one of the choices, and then ends."""
+    free = generated(pieces, "Temperature(1.0)", seed=3, tokens=9)[1][:4]
+    text, steps = generated(pieces, "Choice(['Yes', 'No'], after=4) Temperature(1.0)", seed=3)
+    assert [s.decision.chosen for s in steps[:4]] == [s.decision.chosen for s in free]
+    assert [s.decision.stages[0].note for s in steps[:4]] == ["begins after 4 tokens"] * 4
+    assert text.removeprefix("".join(s.new_text for s in free)).strip() in ("Yes", "No")
+    assert (steps[-1].finish, steps[3].finish) == ("constraint", None)
+
+
+def test_a_constraint_begins_after_a_whole_number_of_tokens(pieces):
+    for wrong in (-1, 1.5, True):
+        with pytest.raises(MinilmError, match="begins after 0 or more tokens"):
+            replace(Choice(["Yes"]), after=wrong).bind(pieces)
+
+
+def test_a_constraint_that_is_put_into_a_session_begins_there_and_keeps_its_place(pieces):
+    cursor = start(Dice(pieces.vocab_size), pieces, "Once", "Temperature(1.0)", 5, max_tokens=50)
+    session = deque(open_session(cursor).running(3), maxlen=1)[0]
+    session = session.with_stages("Choice(['Yes, yes']) Temperature(1.0)")
+    assert spell(session.here.cursor.settings.stages) == "Choice(['Yes, yes'], after=3) Temperature(1.0)"
+    later = deque(session.running(1), maxlen=1)[0].with_stages("Choice(['Yes, yes']) Temperature(0.5)")
+    assert spell(later.here.cursor.settings.stages) == "Choice(['Yes, yes'], after=3) Temperature(0.5)"
+    done = deque(later.running(50), maxlen=1)[0]
+    assert done.here.finish == "constraint"
+    assert "".join(step.new_text for step in done.here.kept[3:]).strip() == "Yes, yes"
+
+
 def test_a_finished_constraint_ends_the_run_with_its_reason(pieces):
     _, steps = generated(pieces, [Choice(["Yes"]).bind(pieces)])
     assert steps[-1].finish == "constraint"
@@ -245,6 +275,7 @@ def test_a_model_with_more_rows_than_pieces_never_draws_the_rest(pieces):
         "Regex('[0-9]+', canonical=False)",
         "Grammar('start: \"a\"')",
         "JsonSchema({'type': 'integer'})",
+        "Choice(['a'], canonical=False, after=3)",
     ],
 )
 def test_parse_reads_back_what_a_constraint_says_of_itself(text):
