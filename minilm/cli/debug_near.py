@@ -34,9 +34,7 @@ def _candidates(desk: Desk, argument: str) -> Desk:
 
 def _margins(desk: Desk, argument: str) -> Desk:
     if last_step(desk).decision.forced:
-        raise MinilmError(
-            "The last token was forced: no draw took it, so none was near another"
-        )
+        raise MinilmError("The last token was forced: no draw took it, so none was near another")
     cursor = desk.session.here.back(1).cursor
     say(margin_lines(cursor.margins(), cursor.texts))
     return desk
