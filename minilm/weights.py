@@ -66,4 +66,7 @@ def check(config: ModelConfig, arrays: Mapping[str, Any]) -> None:
         if got != shape:
             raise MinilmError(f"Weight {name} must have shape {shape}, got {got}; is it another model's?")
         if not np.all(np.isfinite(arrays[name])):
-            raise MinilmError(f"Weight {name} holds a number that is not finite; the file is damaged")
+            raise MinilmError(
+                f"Weight {name} holds a number that is not finite: a damaged file, or a training that has "
+                "diverged; take an earlier one"
+            )

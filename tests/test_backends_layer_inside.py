@@ -27,6 +27,11 @@ def test_gates_are_those_of_the_layer_that_ran(layer):
     np.testing.assert_allclose(found["cell"], trace.cells[1:], atol=1e-14)
 
 
+def test_a_layer_whose_numbers_are_not_finite_is_said_to_have_diverged(layer):
+    with pytest.raises(MinilmError, match="not finite: the training has diverged"):
+        layer_inside(layer, np.ones((6, 3)), np.full((6, 4), np.nan), np.zeros(4), np.zeros(4))
+
+
 def test_a_layer_that_orders_its_gates_otherwise_is_refused(layer):
     nothing = np.zeros(4)
     outputs = forward(layer, np.ones((6, 3)), nothing, nothing).hidden[1:]

@@ -112,6 +112,25 @@ def test_a_branch_with_another_rate_is_told_apart_from_the_trunk(files):
     assert "* trunk at step 5: as planned" in output
 
 
+LOOKS = "gradients\nupdate\nnorms\ngates\ntokens 1\nsurprised 2\nprint embedding\n"
+
+
+@pytest.mark.parametrize("backend", ["numpy", "torch", "tensorflow"])
+@pytest.mark.parametrize(
+    ("rate", "dtype", "bursts"),
+    [("1e30", "float32", False), ("1e45", "float32", True), ("1e308", "float64", True)],
+)
+def test_a_rate_far_too_large_is_answered_in_lines_without_a_warning(files, backend, rate, dtype, bursts):
+    """A warning would be an error here. A loss that is finite is shown, however large; another is named."""
+    pytest.importorskip(backend)
+    orders = f"next 2\nbranch wild\nrate {rate}\nnext\n{LOOKS}next\n{LOOKS}next 2\ndiff trunk wild\nback\n"
+    output = run(files, orders, "--backend", backend, "--dtype", dtype)
+    assert [step for step, _ in losses(output)][:4] == ["1", "2", "3", "2" if bursts else "4"]
+    refused = [line for line in output.splitlines() if line.startswith("refused: ")]
+    assert ("Loss is nan in step 4" in output) == bursts
+    assert all(re.search("Loss is nan in step 4|hidden states are not finite", line) for line in refused)
+
+
 def test_until_stops_where_its_condition_holds(files):
     output = run(files, "until token 'dragon' seen\nuntil loss < 5.5\ncontinue\n")
     assert "stopped: token 'dragon' seen holds at step" in output

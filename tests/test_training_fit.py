@@ -10,6 +10,7 @@ from minilm.errors import MinilmError
 from minilm.records import ModelConfig
 from minilm.training.batches import Batches, in_order
 from minilm.training.fit import Schedule, dropout_masks, evaluate, fit, planned_steps
+from minilm.training.one_step import norm
 
 CONFIG = ModelConfig(20, 5, 6, layers=2, dropout=0.3, seed=1)
 DOCUMENTS = [np.random.default_rng(n).integers(4, 20, 30 + n) for n in range(5)]
@@ -44,6 +45,10 @@ def test_a_watched_step_carries_the_norms_of_what_really_happened():
         norms = step.norms[name]
         assert norms.update == pytest.approx(np.linalg.norm(after - before[name]))
         assert norms.weight == pytest.approx(np.linalg.norm(after))
+
+
+def test_a_norm_too_large_for_float64_is_infinite_without_a_warning():
+    assert norm(np.array([3e200, 4e200])) == math.inf
 
 
 def test_watching_changes_nothing_and_an_unwatched_step_carries_no_norms():

@@ -6,6 +6,7 @@ products; only the cell runs through time.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -19,6 +20,7 @@ __all__ = ["layer_inside", "layers_inside"]
 TOLERANCE = 1e-6  # of the hidden states, times the largest pre-activation where that is above 1
 
 
+@np.errstate(over="ignore", invalid="ignore")  # of weights that have diverged
 def layer_inside(layer: Layer, inputs: Array, outputs: Array, hidden: Array, cell: Array) -> dict[str, Array]:
     """hidden (T, H), cell (T, H) and gates (T, 4H) after activation, in the order i, f, g, o.
 
@@ -35,7 +37,11 @@ def layer_inside(layer: Layer, inputs: Array, outputs: Array, hidden: Array, cel
     for t in range(len(cells)):
         cells[t] += f[t] * (cells[t - 1] if t else cell)
     apart = float(np.abs(o * np.tanh(cells) - outputs).max())
-    if not apart <= TOLERANCE * scale:
+    if not math.isfinite(apart):
+        raise MinilmError(
+            "The hidden states are not finite: the training has diverged; go back to an earlier step"
+        )
+    if apart > TOLERANCE * scale:
         raise MinilmError(
             f"The gates recomputed from the weights miss the layer's own output by {apart:.1e}; "
             "is it a plain LSTM with gates in the order i, f, g, o?"

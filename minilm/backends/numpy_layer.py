@@ -73,6 +73,7 @@ def step(layer: Layer, fed: Array, hidden: Array, cell: Array) -> tuple[Array, A
     return z, cell, squashed, o * squashed
 
 
+@np.errstate(over="ignore", invalid="ignore")  # an infinite pre-activation is a saturated gate
 def forward(layer: Layer, inputs: Array, hidden: Array, cell: Array) -> LayerTrace:
     """Run a layer over inputs (T, B, I), or (T, I), from a hidden state and a cell (B, H), or (H,)."""
     steps, size = len(inputs), hidden.shape[-1]

@@ -1,7 +1,8 @@
 """The LSTM language model from scratch in NumPy: the reference that the frameworks are held against.
 
 Embedding, LSTM layers (numpy_layer.py), a linear head, the masked loss and its gradient; Adam is in
-numpy_adam.py. Nothing here is automatic: every derivative is written out.
+numpy_adam.py. Nothing here is automatic: every derivative is written out. Numbers that grow too large become
+infinite in silence, as in the frameworks: the loop that trains names what is not finite.
 """
 
 from __future__ import annotations
@@ -105,6 +106,7 @@ class NumpyLSTM:
         """Read-only views of the canonical arrays, valid until the next update or restore."""
         return {name: frozen_array(array) for name, array in self._arrays.items()}
 
+    @np.errstate(over="ignore", invalid="ignore")
     def losses(self, inputs: Array, targets: Array, mask: Array) -> Array:
         """The loss of every target, (B, T) nats, 0 where masked out; forward only."""
         inputs, targets, mask, _ = check_batch(self.config, inputs, targets, mask)
@@ -122,6 +124,7 @@ class NumpyLSTM:
                 values = values * _time_first(dropout[number], self.dtype)
         return traces, values
 
+    @np.errstate(over="ignore", invalid="ignore")
     def gradients(
         self,
         inputs: Array,
@@ -162,6 +165,7 @@ class NumpyLSTM:
     def _number(self, value: float) -> Any:
         return np.dtype(self.dtype).type(value)
 
+    @np.errstate(over="ignore", invalid="ignore")
     def update(self, gradients: Gradients, rate: float, clip: float | None = None) -> float:
         """One Adam step in place, clipped first; returns the clip factor."""
         norm = 0.0 if clip is None else global_norm(gradients.arrays)

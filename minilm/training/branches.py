@@ -53,6 +53,7 @@ def branch_steps(one: Timeline, other: Timeline) -> Iterator[BranchStep]:
         yield BranchStep(index, (a.loss, b.loss), (a.rate, b.rate), gradients, same)
 
 
+@np.errstate(over="ignore", invalid="ignore")  # branches may have diverged
 def weight_differences(one: Timeline, other: Timeline) -> Mapping[str, WeightDifference]:
     """Every parameter of both places: how far apart they are."""
     _check_kin(one, other)

@@ -75,11 +75,12 @@ def _check_norms(norms: Mapping[str, float], step: int) -> None:
         )
 
 
+@np.errstate(over="ignore", invalid="ignore")  # an infinite weight has no change
 def _norms(
     gradients: Mapping[str, float], before: Mapping[str, Array], model: Trainable
 ) -> dict[str, ParameterNorms]:
     after = model.weights()
-    found = {}
+    found: dict[str, ParameterNorms] = {}
     for name, old in before.items():
         new = after[name]
         change = np.subtract(new, old, out=old)  # in the copy's own place: no memory is asked for
@@ -96,6 +97,6 @@ def norm(array: Array) -> float:
     flat = array.ravel(order="K")  # a view: a transposed kernel is not copied
     with np.errstate(over="ignore"):
         square = float(np.dot(flat, flat))
-    if not math.isfinite(square):
-        square = float(np.sum(np.square(flat, dtype=np.float64)))
+        if not math.isfinite(square):
+            square = float(np.sum(np.square(flat, dtype=np.float64)))
     return math.sqrt(square) if square == square else math.nan
