@@ -147,10 +147,9 @@ class Choice(Constraint):
     texts: Sequence[str]
 
     def __post_init__(self) -> None:
-        texts = self.texts
-        if isinstance(texts, str) or not texts or not all(isinstance(t, str) and t for t in texts):
-            raise MinilmError(f"Choice must be a list of texts, none empty, got {texts!r:.80}")
-        _check_text("Choice", "".join(texts))
+        if not _are_texts(self.texts):
+            raise MinilmError(f"Choice must be a list of texts, none empty, got {self.texts!r:.80}")
+        _check_text("Choice", "".join(self.texts))
 
     @property
     def lark(self) -> str:
@@ -204,7 +203,7 @@ class JsonSchema(Constraint):
     schema: Mapping[str, Any]
 
     def __post_init__(self) -> None:
-        if not isinstance(self.schema, Mapping):
+        if not _is_mapping(self.schema):
             raise MinilmError(
                 f"JsonSchema must be a schema like {{'type': 'object'}}, got {self.schema!r:.80}"
             )
@@ -220,6 +219,14 @@ class JsonSchema(Constraint):
         """The schema as llguidance reads it."""
         spaces = {"item_separator": ", ", "key_separator": ": ", "whitespace_flexible": False}
         return f"start: %json {json.dumps({'x-guidance': spaces} | dict(self.schema), ensure_ascii=False)}"
+
+
+def _are_texts(given: Any) -> bool:
+    return bool(given) and not isinstance(given, str) and all(isinstance(one, str) and one for one in given)
+
+
+def _is_mapping(given: Any) -> bool:
+    return isinstance(given, Mapping)
 
 
 def _escaped(found: re.Match[str]) -> str:

@@ -9,10 +9,11 @@ import subprocess
 import sys
 from functools import lru_cache
 from importlib.util import find_spec
+from typing import Any
 
 __all__ = ["LIMITS", "plain", "probe"]
 
-LIMITS = {  # what a hostile constraint may cost; each bounds a step to well under a second
+LIMITS: dict[str, Any] = {  # what a hostile constraint may cost; each bounds a step to well under a second
     "initial_lexer_fuel": 1_000_000,
     "step_lexer_fuel": 200_000,
     "step_max_items": 20_000,

@@ -85,7 +85,8 @@ class Vocabulary:
 
     def _greedy(self, raw: bytes) -> list[int]:
         """The longest piece at every place; bytes that no piece has are left out."""
-        ids, at = [], 0
+        ids: list[int] = []
+        at = 0
         while at < len(raw):
             ends = range(min(len(raw), at + self._longest), at, -1)
             end = next((end for end in ends if raw[at:end] in self._ids), None)
