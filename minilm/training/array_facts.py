@@ -31,6 +31,8 @@ def facts_of(arrays: Mapping[str, Array]) -> dict[str, ArrayFacts]:
     ArrayFacts(shape=(4,), norm=5.0, least=-4.0, greatest=3.0, zeros=0.5)
     """
     return {
-        name: ArrayFacts(a.shape, norm(a), float(a.min()), float(a.max()), np.count_nonzero(a == 0) / a.size)
+        name: ArrayFacts(
+            a.shape, norm(a), float(a.min()), float(a.max()), int(np.count_nonzero(a == 0)) / a.size
+        )
         for name, a in arrays.items()
     }
