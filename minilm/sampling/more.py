@@ -117,12 +117,13 @@ def _nearest(*distances: float) -> float | None:
 
 
 def _keep_likely(scores: Scores, least: float) -> Scores:
-    """Those of at least that probability, and the best in any case."""
-    p = softmax32(scores.values)
-    best, likely = scores.values >= scores.values.max(), p >= np.float32(least)
+    """Those of at least that probability, and the best in any case, with all that equal it."""
+    p, first = softmax32(scores.values), scores.values.argmax()
+    best, likely = scores.values >= scores.values[first], p >= np.float32(least)
     above, below = p[likely & ~best].min(initial=1), p[~likely & ~best].max(initial=0)
-    away = (abs(log_odds(float(value)) - log_odds(least)) for value in (above, below))
-    return scores.keep(likely | best, _nearest(*away))
+    odds, limit = [log_odds(float(value)) for value in (above, below, p[first])], log_odds(least)
+    replaced = max(_gap(-scores.values, 1), odds[2] - limit)  # it falls below, and another one is best
+    return scores.keep(likely | best, _nearest(abs(odds[0] - limit), abs(odds[1] - limit), replaced))
 
 
 def _below(before: Scores, ids: Sequence[int], least: float) -> list[str]:
