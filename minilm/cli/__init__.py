@@ -25,6 +25,7 @@ COMMANDS = {  # name -> (module, one line)
     "lesson": ("minilm.cli.lesson", "The course: list, start and check its lessons."),
     "debug": ("minilm.cli.debug", "Step through a generation or a training: on, back, otherwise."),
     "tokenizer": ("minilm.cli.tokenizer", "Train, encode, and explain merge by merge."),
+    "stages": ("minilm.cli.stage_list", "The sampling stages, how each is written, presets, dialects."),
     "score": ("minilm.cli.score", "Surprisal, rank and candidates of a given text; perplexity."),
     "inside": ("minilm.cli.inside", "Gates, memory, attention, logit lens, neighbours and units."),
     "trace": ("minilm.cli.trace", "A recorded run: show, plot, html, csv, diff, check, replay, sweep."),

@@ -20,7 +20,11 @@ DEFAULT = "Temperature(0.8) TopK(40)"
 def stage_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Adds --stages, --preset, --dialect and the shorthands to a command."""
     options = [
-        click.option("--stages", metavar="TEXT", help=f"In any order, such as the default: {DEFAULT!r}."),
+        click.option(
+            "--stages",
+            metavar="TEXT",
+            help=f"In any order, such as the default: {DEFAULT!r}; minilm stages lists them.",
+        ),
         click.option("--temperature", type=float, help="Short for Temperature(t)."),
         click.option("--top-k", type=int, help="Short for TopK(k)."),
         click.option("--top-p", type=float, help="Short for TopP(p)."),
