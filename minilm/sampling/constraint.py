@@ -17,6 +17,7 @@ import numpy as np
 from minilm.errors import MinilmError
 from minilm.protocols import TextCodec
 from minilm.records import Array
+from minilm.sampling.arguments import is_whole
 from minilm.sampling.scores import Context, Scores
 from minilm.sampling.stage import Stage
 
@@ -68,8 +69,12 @@ class Constraint(Stage):
         """The same constraint over a codec's pieces. MinilmError where it is hostile, or not well formed."""
         from minilm.sampling.constraint_matcher import Matcher  # llguidance, which only constraints need
 
-        if type(self.after) is not int or self.after < 0:
+        if not is_whole(self.after, 0):
             raise MinilmError(f"{type(self).__name__} begins after 0 or more tokens, got {self.after!r}")
+        if self.canonical not in (True, False):
+            raise MinilmError(
+                f"{type(self).__name__} is canonical or not, True or False, got {self.canonical}"
+            )
         return replace(self, matcher=Matcher.of(self.lark, codec, type(self).__name__, self.choices))
 
     def __call__(self, scores: Scores, context: Context) -> Scores:

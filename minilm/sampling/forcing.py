@@ -9,6 +9,8 @@ from typing import ClassVar
 import numpy as np
 
 from minilm.errors import MinilmError
+from minilm.protocols import TextCodec
+from minilm.sampling.arguments import HUGE, check_ids, check_whole
 from minilm.sampling.scores import Context, Scores, places
 from minilm.sampling.stage import Stage
 
@@ -44,6 +46,9 @@ class MinLength(Stage):
     n: int
     truncates: ClassVar[bool] = True
 
+    def __post_init__(self) -> None:
+        check_whole("MinLength", self.n, 0)
+
     def __call__(self, scores: Scores, context: Context) -> Scores:
         """The survivors that go on, until the length is reached."""
         return _without(scores, context.eos_ids) if len(context.ids) < self.n else scores
@@ -60,6 +65,9 @@ class MinNewTokens(Stage):
     n: int
     truncates: ClassVar[bool] = True
 
+    def __post_init__(self) -> None:
+        check_whole("MinNewTokens", self.n, 0)
+
     def __call__(self, scores: Scores, context: Context) -> Scores:
         """The survivors that go on, until the number is reached."""
         return _without(scores, context.eos_ids) if context.generated < self.n else scores
@@ -75,6 +83,9 @@ class Suppress(Stage):
 
     ids: Sequence[int]
     truncates: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        check_ids(type(self).__name__, self.ids)
 
     def __call__(self, scores: Scores, context: Context) -> Scores:
         """The others."""
@@ -95,10 +106,22 @@ class SuppressAtBegin(Suppress):
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class ForcedBos(Stage):
-    """Leaves one id alone where the context holds one id so far."""
-
+class _Forced(Stage):
     token_id: int
+
+    def __post_init__(self) -> None:
+        check_whole(type(self).__name__, self.token_id, 0)
+
+    def bind(self, codec: TextCodec) -> Stage:
+        """The same stage. MinilmError for an id that is not in the codec's vocabulary."""
+        if self.token_id >= codec.vocab_size:
+            raise MinilmError(f"{self!r} forces an id that is not in the vocabulary of {codec.vocab_size}")
+        return self
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class ForcedBos(_Forced):
+    """Leaves one id alone where the context holds one id so far."""
 
     def __call__(self, scores: Scores, context: Context) -> Scores:
         """The one, with score 0, or all."""
@@ -110,10 +133,8 @@ class ForcedBos(Stage):
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class ForcedEos(Stage):
+class ForcedEos(_Forced):
     """Leaves one id alone at the last step that the limit allows."""
-
-    token_id: int
 
     def __call__(self, scores: Scores, context: Context) -> Scores:
         """The one, with score 0, or all."""
@@ -133,6 +154,7 @@ class LengthDecay(Stage):
     factor: float
 
     def __post_init__(self) -> None:
+        check_whole("The start of LengthDecay", self.start, 0)
         if not 0 < self.factor < np.inf:
             raise MinilmError(f"LengthDecay must have a factor above 0, got {self.factor}")
 
@@ -151,8 +173,8 @@ class LengthDecay(Stage):
         return 1 + abs(self._growth(context))
 
     def _growth(self, context: Context) -> float:
-        """factor^(tokens past the start) - 1, and 0 before it; 1e30 is enough for any end."""
+        """factor^(tokens past the start) - 1, and 0 before it; never more than is enough for any end."""
         try:
-            return min(self.factor ** max(context.generated - self.start, 0) - 1, 1e30)
+            return min(self.factor ** max(context.generated - self.start, 0) - 1, HUGE)
         except OverflowError:
-            return 1e30
+            return HUGE

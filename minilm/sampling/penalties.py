@@ -11,8 +11,9 @@ import numpy as np
 from minilm.errors import MinilmError
 from minilm.protocols import TextCodec
 from minilm.records import Array
+from minilm.sampling.arguments import HUGE, check_last, check_whole
 from minilm.sampling.scores import Context, Scores, places
-from minilm.sampling.sequences import SequenceTable, check_bias, spellings
+from minilm.sampling.sequences import SequenceTable, check_bias, check_word, exact, spellings
 from minilm.sampling.stage import Stage, bound
 
 __all__ = ["BadWords", "Frequency", "NoRepeatNgram", "Presence", "SequenceBias"]
@@ -33,10 +34,9 @@ def _lowered(scores: Scores, ids: Array, by: Array) -> Scores:
 
 
 def _check(name: str, value: float, last: int | None) -> None:
-    if not np.isfinite(value):
-        raise MinilmError(f"{name} must be a finite number of nats, got {value}")
-    if last is not None and last < 1:
-        raise MinilmError(f"{name} must look at 1 id or more, got {last}")
+    if not abs(value) <= HUGE:
+        raise MinilmError(f"{name} must be a number of nats, {HUGE:g} at most, got {value}")
+    check_last(name, last)
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -79,8 +79,7 @@ class NoRepeatNgram(Stage):
     truncates: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if type(self.k) is not int or self.k < 1:
-            raise MinilmError(f"NoRepeatNgram must be a whole number from 1, got {self.k}")
+        check_whole("NoRepeatNgram", self.k, 1)
 
     def __call__(self, scores: Scores, context: Context) -> Scores:
         """The survivors that make a new n-gram; with k = 1, those never seen."""
@@ -100,10 +99,10 @@ class NoRepeatNgram(Stage):
 class SequenceBias(Stage):
     """Adds to the last id of a sequence where the context ends with the rest; several matches add.
 
-    sequences: a text (exactly as it is written) or a tuple of ids -> what is added, in nats.
+    sequences: a text (exactly as it is written), an id or a tuple of ids -> what is added, in nats.
     """
 
-    sequences: Mapping[str | tuple[int, ...], float]
+    sequences: Mapping[str | int | tuple[int, ...], float]
     table: SequenceTable | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
@@ -111,7 +110,7 @@ class SequenceBias(Stage):
 
     def bind(self, codec: TextCodec) -> SequenceBias:
         """Texts as ids."""
-        biases = {_exact(words, codec): bias for words, bias in self.sequences.items()}
+        biases = {ids: bias for words, bias in self.sequences.items() if (ids := exact(words, codec))}
         return replace(self, table=SequenceTable.of(biases))
 
     def __call__(self, scores: Scores, context: Context) -> Scores:
@@ -127,16 +126,18 @@ class SequenceBias(Stage):
 class BadWords(Stage):
     """Removes the id that would complete one of the words, with or without a leading space.
 
-    words: texts, or tuples of ids as they are. A single id that ends texts is spared.
+    words: texts, or ids and tuples of ids as they are. A single id that ends texts is spared.
     """
 
-    words: Sequence[str | tuple[int, ...]]
+    words: Sequence[str | int | tuple[int, ...]]
     table: SequenceTable | None = field(default=None, repr=False)
     truncates: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if isinstance(self.words, str) or not all(self.words):
-            raise MinilmError(f"BadWords must be a list of words, got {self.words!r}")
+        if isinstance(self.words, str):
+            raise MinilmError(f"BadWords must be a list of words, got {self.words!r:.80}")
+        for word in self.words:
+            check_word("BadWords", word)
 
     def bind(self, codec: TextCodec) -> BadWords:
         """Every word as its sequences of ids."""
@@ -152,7 +153,3 @@ class BadWords(Stage):
     def reasons(self, before: Scores, context: Context, ids: Sequence[int]) -> list[str]:
         """What each would have done."""
         return ["would complete a bad word"] * len(ids)
-
-
-def _exact(words: str | tuple[int, ...], codec: TextCodec) -> tuple[int, ...]:
-    return tuple(codec.encode(words)) if isinstance(words, str) else tuple(words)

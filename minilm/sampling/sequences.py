@@ -6,16 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from minilm.errors import MinilmError
 from minilm.protocols import TextCodec
 from minilm.records import Array
+from minilm.sampling.arguments import HUGE, is_id
 from minilm.sampling.scores import Context, Scores, places
 
-__all__ = ["SequenceTable", "check_bias", "spellings"]
+__all__ = ["SequenceTable", "check_bias", "check_word", "exact", "spellings"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,16 +75,31 @@ class SequenceTable:
 def check_bias(stage: str, words: Mapping[Any, Any]) -> None:
     """Raise MinilmError unless every word maps to a finite number or -inf."""
     for word, bias in words.items():
-        number = isinstance(bias, int | float) and bias == bias and bias != np.inf
-        if not number or word in ("", ()):
-            raise MinilmError(f"{stage} must map words to finite numbers or -inf, got {word!r}: {bias}")
+        check_word(stage, word)
+        if not isinstance(bias, int | float) or not (abs(bias) <= HUGE or bias == -np.inf):
+            raise MinilmError(
+                f"{stage} must map words to finite numbers, {HUGE:g} at most, or -inf, got {word!r}: {bias}"
+            )
+
+
+def check_word(stage: str, word: Any) -> None:
+    """Raise MinilmError for what is no text, no id and no tuple of ids, or is empty."""
+    ids = cast("Sequence[Any]", word if isinstance(word, tuple | list) else [word])
+    fits = bool(word) if isinstance(word, str) else bool(ids) and all(map(is_id, ids))
+    if not fits:
+        raise MinilmError(f"{stage} must be given texts, ids or tuples of ids, none empty, got {word!r:.80}")
+
+
+def exact(word: str | int | Sequence[int], codec: TextCodec) -> tuple[int, ...]:
+    """A word as ids: a text exactly as it is written, ids as they are."""
+    if isinstance(word, str):
+        return tuple(codec.encode(word))
+    return tuple(word) if isinstance(word, Sequence) else (word,)
 
 
 def spellings(word: str | int | Sequence[int], codec: TextCodec) -> list[tuple[int, ...]]:
     """A word as ids, with and without a leading space; ids as they are."""
-    if isinstance(word, int):
-        return [(word,)]
     if not isinstance(word, str):
-        return [tuple(word)]
+        return [exact(word, codec)]
     bare = word.removeprefix(" ") or word
-    return list(dict.fromkeys(tuple(ids) for w in (bare, " " + bare) if (ids := codec.encode(w))))
+    return list(dict.fromkeys(ids for w in (bare, " " + bare) if (ids := exact(w, codec))))

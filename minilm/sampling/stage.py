@@ -5,10 +5,12 @@ The stages themselves stand in stages.py (the common ones), more, penalties, for
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import ClassVar
+from typing import Any, ClassVar, cast
+
+import numpy as np
 
 from minilm.errors import MinilmError
 from minilm.protocols import TextCodec
@@ -62,7 +64,7 @@ class Stage:
         return repr(self)
 
     def __repr__(self) -> str:
-        values = [(getattr(self, f.name), f.default) for f in fields(self) if f.repr]
+        values = [(_plain(getattr(self, f.name)), f.default) for f in fields(self) if f.repr]
         return f"{type(self).__name__}({', '.join(repr(v) for v, default in values if v != default)})"
 
     def __eq__(self, other: object) -> bool:
@@ -70,6 +72,23 @@ class Stage:
 
     def __hash__(self) -> int:
         return hash(repr(self))
+
+
+def _plain(value: Any) -> Any:
+    """A value without NumPy's types, whose repr is no literal.
+
+    >>> _plain({"a": np.float64(0.5)}), _plain([np.int64(3)])
+    ({'a': 0.5}, [3])
+    """
+    if isinstance(value, np.generic | np.ndarray):
+        return cast("Any", value).tolist()
+    if isinstance(value, Mapping):
+        facts = cast("Mapping[Any, Any]", value)
+        return {_plain(key): _plain(item) for key, item in facts.items()}
+    if isinstance(value, tuple | list):
+        items = map(_plain, cast("Sequence[Any]", value))
+        return tuple(items) if isinstance(value, tuple) else list(items)
+    return value
 
 
 def bound(stage: Stage, table: SequenceTable | None) -> SequenceTable:

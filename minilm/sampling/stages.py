@@ -17,6 +17,7 @@ from minilm.errors import MinilmError
 from minilm.numerics import log_odds
 from minilm.protocols import TextCodec
 from minilm.records import Array
+from minilm.sampling.arguments import HUGE, check_last, is_whole
 from minilm.sampling.scores import Context, Scores, largest, places, softmax32
 from minilm.sampling.sequences import SequenceTable, check_bias, spellings
 from minilm.sampling.stage import Stage, bound
@@ -59,9 +60,9 @@ class Temperature(Stage):
         """The same survivors, scores / t."""
         if self.t == 1:
             return scores
-        values, t = scores.values, np.float32(self.t)
+        values, t = scores.values, np.float32(min(self.t, _LARGEST))
         most = max(float(largest(values)), -float(values[values.argmin()]))
-        if most > _LARGEST * float(t):
+        if not t or most > _LARGEST * float(t):
             raise MinilmError(f"Temperature {self.t} makes scores overflow; for greedy use Greedy()")
         return Scores(scores.ids, values / t)
 
@@ -79,7 +80,7 @@ class TopK(Stage):
     k: int
 
     def __post_init__(self) -> None:
-        if type(self.k) is not int or self.k < 1:
+        if not is_whole(self.k, 1):
             raise MinilmError(f"TopK must be a whole number from 1, got {self.k}; leave it out to keep all")
 
     def __call__(self, scores: Scores, context: Context) -> Scores:
@@ -187,10 +188,10 @@ class RepetitionPenalty(Stage):
     last: int | None = None
 
     def __post_init__(self) -> None:
-        if not 0 < self.theta < np.inf:
-            raise MinilmError(f"RepetitionPenalty must be above 0, got {self.theta}; 1 changes nothing")
-        if self.last is not None and self.last < 1:
-            raise MinilmError(f"RepetitionPenalty must look at 1 id or more, got {self.last}")
+        if not 1 / HUGE <= self.theta <= HUGE:
+            bounds = f"above 0, {1 / HUGE:g} to {HUGE:g}"
+            raise MinilmError(f"RepetitionPenalty must be {bounds}, got {self.theta}; 1 changes nothing")
+        check_last("RepetitionPenalty", self.last)
 
     def __call__(self, scores: Scores, context: Context) -> Scores:
         """The same survivors; those that occurred have moved."""

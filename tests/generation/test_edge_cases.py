@@ -81,6 +81,9 @@ def survivors(model, codec, stages):
         ("TopP(1.1)", "between 0 and 1, got 1.1"),
         ("MinP(2)", "between 0 and 1, got 2"),
         (f"Suppress({ALL})", "removed every token, so none can follow"),
+        (f"ForcedBos({V})", f"forces an id that is not in the vocabulary of {V}"),
+        (f"ForcedEos({V})", f"forces an id that is not in the vocabulary of {V}"),
+        ("Temperature(1e-46)", "overflow; for greedy use"),
     ],
 )
 def test_a_setting_that_leaves_nothing_is_a_named_error(model, codec, stages, words):
@@ -92,7 +95,8 @@ def test_a_setting_that_leaves_nothing_is_a_named_error(model, codec, stages, wo
     ("stages", "expected"),
     [
         *(("TopK(1)", 1), ("TopK(260)", V), ("TopK(999)", V), ("TopP(0)", 1), ("TopP(1)", V)),
-        *(("MinP(0)", V), ("MinP(1)", 1), ("Greedy()", 1), ("", V)),
+        *(("MinP(0)", V), ("MinP(1)", 1), ("Greedy()", 1), ("", V), ("Temperature(1e39)", V)),
+        *(("RepetitionPenalty(1e30)", V), ("Bias({5: 1e30, 6: -1e30})", V), ("Frequency(1e30)", V)),
     ],
 )
 def test_a_setting_at_its_end_has_a_defined_result(model, codec, stages, expected):

@@ -172,8 +172,8 @@ def test_softmax_of_numerics_is_what_the_draw_falls_on():
 
 
 CUTTING = [
-    "Greedy()", "TopK(3)", "TopP(0.7)", "TopP(0.0)", "MinP(0.1)", "MinP(1.0)", "Epsilon(0.05)", "Epsilon(0.5)",
-    "Epsilon(0.99)", "Eta(0.1)", "Eta(0.9)", "Typical(0.6)", "TopH(0.7)",
+    "Greedy()", "TopK(3)", "TopP(0.7)", "TopP(0.0)", "MinP(0.1)", "MinP(1.0)", "Epsilon(0.05)",
+    "Epsilon(0.5)", "Epsilon(0.99)", "Eta(0.1)", "Eta(0.9)", "Typical(0.6)", "TopH(0.7)",
 ]  # fmt: skip
 
 

@@ -2,10 +2,13 @@
 
 import math
 
+import numpy as np
 import pytest
 
 from minilm.errors import MinilmError
-from minilm.sampling import Bias, Greedy, TopK, parse, spell
+from minilm.sampling import Bias, Greedy, Temperature, TopK, parse, spell
+from minilm.sampling.forcing import Suppress
+from minilm.sampling.penalties import SequenceBias
 
 
 @pytest.mark.parametrize(
@@ -20,6 +23,16 @@ from minilm.sampling import Bias, Greedy, TopK, parse, spell
 )
 def test_what_is_spelled_is_read_back(text):
     assert spell(parse(text)) == text
+
+
+def test_numbers_of_numpy_are_spelled_as_numbers():
+    stages = (
+        Temperature(np.float64(0.8)), TopK(np.int64(40)), Suppress(np.array([1, 2])),
+        Bias({np.int64(3): np.float64(1.0)}), SequenceBias({(np.int64(1), 2): 0.5}),
+    )  # fmt: skip
+    text = "Temperature(0.8) TopK(40) Suppress([1, 2]) Bias({3: 1.0}) SequenceBias({(1, 2): 0.5})"
+    assert spell(stages) == text
+    assert parse(text) == stages
 
 
 def test_commas_and_spaces_separate_stages():
@@ -48,6 +61,25 @@ def test_a_ban_is_written_as_minus_infinity():
         ("Temperature('a')", "does not fit"),
         ("Bias(3)", "does not fit"),
         ("Bias({'a': 'b'})", "words to finite numbers"),
+        ("Bias({1.5: 2.0})", "texts, ids or tuples of ids"),
+        ("Bias({'a': 1e39})", "1e\\+30 at most"),
+        ("SequenceBias({('a',): 1.0})", "texts, ids or tuples of ids"),
+        ("SequenceBias({(): 1.0})", "none empty"),
+        ("BadWords([None])", "texts, ids or tuples of ids"),
+        ("Suppress(['a'])", "list of ids"),
+        ("Suppress(5)", "list of ids"),
+        ("SuppressAtBegin([-1])", "SuppressAtBegin must be a list of ids"),
+        ("Suppress([1" + "0" * 30 + "])", "list of ids"),
+        ("MinLength('a')", "whole number from 0"),
+        ("MinNewTokens(2.5)", "whole number from 0"),
+        ("ForcedEos('a')", "whole number from 0"),
+        ("ForcedBos(-1)", "whole number from 0, got -1"),
+        ("LengthDecay('a', 2.0)", "whole number from 0"),
+        ("NoRepeatNgram(True)", "whole number from 1"),
+        ("Presence(1e39)", "1e\\+30 at most"),
+        ("Frequency(1.0, 2.5)", "1 id or more"),
+        ("RepetitionPenalty(1.2, 2.5)", "1 id or more"),
+        ("RepetitionPenalty(1e39)", "1e-30 to 1e\\+30"),
         ("40", "written like TopK"),
         ("((((TopK(1)", "written like TopK"),
         ("TopK(" * 3000, "not closed"),

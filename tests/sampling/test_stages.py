@@ -108,6 +108,7 @@ def test_biases_that_meet_on_one_token_add_up():
         (lambda: Scores.of(np.array([1.0, np.nan, np.inf])), "2 of 3 logits are not finite.* id 1"),
         (lambda: Scores.of(np.array([-np.inf, -np.inf])), "All 2 logits"),
         (lambda: Temperature(1e-45)(Scores.of(np.array([1.0, 2.0])), CONTEXT), "overflow"),
+        (lambda: Temperature(1e-46)(Scores.of(np.zeros(2)), CONTEXT), "overflow"),
     ],
 )
 def test_what_makes_no_sense_is_refused_in_one_line(make, words):
