@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 from typing import NoReturn
@@ -80,17 +81,22 @@ def command() -> None:
 
 def main() -> None:
     """Run the command line; a user's mistake is one line and exit code 2."""
+    if sys.stdout is None:  # closed by the shell (>&-): what is written to files and said of errors goes on
+        sys.stdout = io.TextIOWrapper(io.FileIO(os.devnull, "w"), encoding="utf-8")
     try:
         code = command(standalone_mode=False)
     except click.ClickException as error:
         _leave(error.format_message().replace("\n", " ") + _see(error), error.exit_code)
     except click.Abort:
         _leave("stopped", 130)
-    except BrokenPipeError:
+    except OSError as error:
         os.dup2(
             os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
         )  # or Python complains once more at exit
-        sys.exit(1)
+        if isinstance(error, BrokenPipeError):
+            sys.exit(1)
+        place = "" if error.filename is None else f" {error.filename}"
+        _leave(f"The system refuses to read or write{place}: {error.strerror or error}", 2)
     except ValueError as error:
         from tokenizer import TokenizerError  # loaded here, where all went wrong, so that --help is quick
 

@@ -114,9 +114,11 @@ def typed(prompt: str) -> str:
 def scripted(path: str | Path) -> Reader:
     """The lines of a file, each shown after its prompt. Raises MinilmError where it cannot be read."""
     try:
-        lines: Iterator[str] = iter(Path(path).read_text(encoding="utf-8").splitlines(keepends=True))
-    except (OSError, UnicodeDecodeError) as error:
-        raise MinilmError(f"The script {path} cannot be read as UTF-8 text: {error}") from error
+        lines: Iterator[str] = iter(Path(path).read_text(encoding="utf-8-sig").splitlines(keepends=True))
+    except UnicodeDecodeError as error:
+        raise MinilmError(f"The script {path} is no UTF-8 text: byte {error.start} is damaged") from error
+    except OSError as error:
+        raise MinilmError(f"The script {path} cannot be read: {error.strerror}") from error
     return lambda prompt: _echoed(prompt, next(lines, ""))
 
 

@@ -25,6 +25,8 @@ from minilm.records import Step
 
 __all__ = ["command"]
 
+LONGEST_DELAY = 3600  # seconds
+
 
 @click.command(
     epilog="Example: minilm generate --prompt 'Once upon a time' --temperature 0.8 --top-k 40 --max-tokens 5"
@@ -41,9 +43,11 @@ def command(source: str | None, backend: str | None, device: str, dtype: str, **
     """Stream text and see, for every token, how it was chosen."""
     if options["score_prompt"] and (options["as_lines"] or options["show"] == "text"):
         raise MinilmError("--score-prompt shows a table; for JSON lines use: minilm score TEXT --json")
-    if options["delay"] < 0:
-        raise MinilmError(f"--delay must be 0 or more seconds, got {options['delay']}")
-    if options["logits"] and not options["trace"]:
+    if not 0 <= options["delay"] <= LONGEST_DELAY:
+        raise MinilmError(f"--delay must be 0 to {LONGEST_DELAY} seconds, got {options['delay']}")
+    if options["trace"] == "":
+        raise MinilmError("--trace takes the name of a new file, got ''")
+    if options["logits"] and options["trace"] is None:
         raise MinilmError("--logits keeps the logits beside a trace, got no --trace; name its file")
     pauses = conditions(options)
     opened = open_model(source, backend, device, dtype)
@@ -63,7 +67,7 @@ def command(source: str | None, backend: str | None, device: str, dtype: str, **
 def _writers(stack: contextlib.ExitStack, cursor: Cursor, options: dict[str, Any]) -> Iterator[TraceWriter]:
     if options["as_lines"]:
         yield TraceWriter(sys.stdout, cursor)
-    if options["trace"]:
+    if options["trace"] is not None:
         path = Path(options["trace"])
         file = _new_file(stack, path, "x")
         logits = _new_file(stack, logits_path(path), "xb") if options["logits"] else None

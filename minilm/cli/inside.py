@@ -17,7 +17,7 @@ from minilm.cli.opening import Opened, model_options, open_model
 from minilm.errors import MinilmError
 from minilm.faces import inside as tables
 from minilm.faces import text as text_face
-from minilm.faces.visible import piece
+from minilm.faces.visible import piece, quoted
 from minilm.generation.texts import TokenTexts
 from minilm.generation.trace import as_json, dumps
 from minilm.protocols import Inspectable
@@ -68,7 +68,18 @@ class Asked:
             raise MinilmError(
                 f"--{option.replace('_', '-')} {word!r} has no token; write a word, or an id as #7"
             )
+        if len(ids) > 1:
+            first = f"the first, {self.name(ids[0])} {ids[0]}"
+            click.echo(f"{quoted(word)} is {len(ids)} tokens; {first}, is looked at", err=True)
         return ids[0]
+
+    def layer(self, kind: str) -> int:
+        """The layer asked for. Raises MinilmError where the model has no such, or none of that kind."""
+        names = inside.layer_names(self.opened.model, kind)
+        count, layer = sum(name.partition(".")[2].isdecimal() for name in names), self.options["layer"]
+        if not 0 <= layer < count:
+            raise MinilmError(f"Layers are numbered 0 to {count - 1}, got {layer}")
+        return layer
 
 
 def _look(*extra: Any) -> Callable[[Callable[[Asked], None]], click.Command]:
@@ -101,6 +112,7 @@ _HF = " --model hf:PATH_OR_ID"
 _EXAMPLES = {"attention": _HF, "lens": _HF, "neighbours": " --token ' there'"}
 _layer = click.option("--layer", default=0, show_default=True, help="Which layer, from 0.")
 _token = click.option("--token", metavar="WORD|#ID", help="Of this token; the model's best one by default.")
+_near = click.option("--token", metavar="WORD|#ID", help="Of this token; the prompt's last one by default.")
 _against = click.option("--rather-than", metavar="WORD|#ID", help="Less that of this token.")
 
 
@@ -111,15 +123,18 @@ def command() -> None:
 
 @_look(_layer)
 def _gates(asked: Asked) -> None:
-    """An LSTM's gates over the prompt: opening, saturation, norms, half-life of the memory."""
-    reading = inside.look(asked.opened.model, asked.ids, "gates", "cell", "hidden")
-    found = inside.gates(reading, asked.options["layer"])
+    """An LSTM's gates over the prompt, and its memory's half-life.
+
+    Of each gate its mean opening and the share of units below 0.1 and above 0.9; then norms and half-life.
+    """
+    layer = asked.layer("gates")
+    found = inside.gates(inside.look(asked.opened.model, asked.ids, "gates", "cell", "hidden"), layer)
     asked.show(tables.gates_table(found, asked.names), [found], gates=found, names=asked.names)
 
 
 @_look(_token, _against)
 def _memory(asked: Asked) -> None:
-    """The exact split of a logit over the tokens that an LSTM's cell remembers."""
+    """A logit split exactly over the tokens that an LSTM remembers."""
     reading = inside.look(asked.opened.model, asked.ids, "gates", "cell")
     target, against, of = _targets(asked, reading)
     found = inside.memory(asked.model, reading, target, against)
@@ -128,21 +143,29 @@ def _memory(asked: Asked) -> None:
 
 @_look(_layer)
 def _attention(asked: Asked) -> None:
-    """Where every head of a transformer's layer looks from the last token."""
-    found = inside.attention(inside.look(asked.opened.model, asked.ids, "attention"), asked.options["layer"])
-    asked.show(tables.attention_table(found, asked.names), list(found), heads=found, names=asked.names)
+    """Where the heads of a transformer look from the last token."""
+    layer = asked.layer("attention")
+    reading = inside.look(asked.opened.model, asked.ids, "attention")
+    found = inside.attention(reading, layer)
+    table = tables.attention_table(found, asked.names, float(reading.inner["attention.logit_difference"]))
+    asked.show(table, list(found), heads=found, names=asked.names)
 
 
 @_look()
 def _lens(asked: Asked) -> None:
-    """What the head would say to every layer of a transformer, and the norms of its hidden states."""
-    found = inside.lens(inside.look(asked.opened.model, asked.ids, "logit_lens", "hidden"))
-    asked.show(tables.lens_table(found, asked.name), list(found), layers=found)
+    """What the head would say to every layer of a transformer.
+
+    Beside it the norm of the layer's hidden state at the last token.
+    """
+    reading = inside.look(asked.opened.model, asked.ids, "logit_lens", "hidden")
+    found = inside.lens(reading)
+    table = tables.lens_table(found, asked.name, float(reading.inner["logit_lens.logit_difference"]))
+    asked.show(table, list(found), layers=found)
 
 
-@_look(_token, click.option("--count", default=10, show_default=True, help="How many neighbours."))
+@_look(_near, click.option("--count", default=10, show_default=True, help="How many neighbours."))
 def _neighbours(asked: Asked) -> None:
-    """The tokens whose embeddings lie nearest to a token's: --token, or the prompt's last."""
+    """The tokens whose embeddings lie nearest to a token's."""
     token_id = asked.token("token")
     one = asked.ids[-1] if token_id is None else token_id
     found = inside.neighbours(asked.model, one, asked.options["count"])
@@ -153,7 +176,7 @@ def _neighbours(asked: Asked) -> None:
 
 @_look(_token, _against)
 def _units(asked: Asked) -> None:
-    """What each hidden unit adds to a logit, or to one token rather than another."""
+    """What each hidden unit adds to a logit, or to A rather than B."""
     reading = inside.look(asked.opened.model, asked.ids, "hidden")
     target, against, of = _targets(asked, reading)
     found = inside.units(asked.model, reading, target, against)

@@ -57,6 +57,8 @@ def open_model(
     source: str | None, backend: str | None = None, device: str = "cpu", dtype: str = "float32"
 ) -> Opened:
     """The model and codec that --model names. Raises MinilmError where there is none."""
+    if source in ("", "hf:"):
+        raise MinilmError(f"--model takes a model folder or hf:PATH_OR_ID, got {source!r}")
     if source is not None and source.startswith("hf:"):
         if backend not in (None, "torch"):
             raise MinilmError(f"Hugging Face models run in torch, got --backend {backend}; leave it out")

@@ -66,6 +66,8 @@ def first_cursor(opened: Opened, options: Mapping[str, Any]) -> Cursor:
 
     An instruct model that is not asked as a chat is told of on standard error.
     """
+    if "" in options["watch"]:
+        raise MinilmError("--watch takes a word, got ''")
     watch = watch_list(opened.codec, options["watch"])
     ending = opened.eos_ids if options["breaks"] else ()
     return start(

@@ -13,7 +13,7 @@ from minilm.cli.opening import model_options, open_model
 from minilm.errors import MinilmError
 from minilm.faces import text as text_face
 from minilm.faces.scores import score_table, score_total
-from minilm.generation.score import TokenScore, score, total
+from minilm.generation.score import TextScore, TokenScore, score, total
 from minilm.generation.trace import as_json, dumps
 
 __all__ = ["command"]
@@ -40,6 +40,8 @@ def command(
     as_lines: bool,
 ) -> None:
     """Score TEXT: surprisal, rank and candidates of every token; perplexity per token and per byte."""
+    if summary and plot is not None:
+        raise MinilmError("--summary keeps no tokens, so there is nothing to --plot; leave one of them out")
     given = _given(text, file)
     opened = open_model(source, backend, device, dtype)
     ids = opened.codec.encode(given, special=True) if given else []
@@ -47,11 +49,11 @@ def command(
     if summary:
         with click.progressbar(records, len(ids), label="tokens scored", file=sys.stderr) as shown:
             sums = total(shown)
-        text_face.write(score_total(sums), sys.stdout)
+        text_face.write(_end(sums) if as_lines else score_total(sums), sys.stdout)
         return
     tokens = list(_printed(records) if as_lines else records)
     if as_lines:
-        print(dumps({"end": _end(tokens)}))
+        print(_end(total(tokens)))
     else:
         text_face.write(score_table(tokens), sys.stdout, end="\n\n")
         text_face.write(score_total(total(tokens)), sys.stdout)
@@ -81,6 +83,5 @@ def _printed(records: Iterator[TokenScore]) -> Iterator[TokenScore]:
         yield record
 
 
-def _end(tokens: list[TokenScore]) -> dict[str, float | None]:
-    sums = total(tokens)
-    return asdict(sums) | {"per_token": sums.per_token, "per_byte": sums.per_byte}
+def _end(sums: TextScore) -> str:
+    return dumps({"end": asdict(sums) | {"per_token": sums.per_token, "per_byte": sums.per_byte}})

@@ -6,6 +6,7 @@ Its files are in trace_files.py, its replays in trace_replay.py.
 from __future__ import annotations
 
 import json
+import math
 import sys
 from dataclasses import asdict
 
@@ -48,7 +49,10 @@ for _part in (plot, html_command, csv_command, replay, sweep_command):
 def show(
     file: str | None, show: str, wanted: str | None, margins: bool, schema: bool, as_lines: bool
 ) -> None:
-    """Print the steps of FILE as minilm generate does; with --show full and logits there, margins too."""
+    """Print the steps of FILE as minilm generate does.
+
+    With --show full, and the logits beside FILE, the margins too.
+    """
     if schema:
         click.echo(json.dumps(trace_schema(), indent=1, ensure_ascii=False))
         return
@@ -99,7 +103,10 @@ def _print_step(step: Step, show: str, near: Recording | None) -> None:
 @click.option("--json", "as_lines", is_flag=True, help="Print the violations as JSON lines.")
 @click.pass_context
 def check(context: click.Context, file: str, as_lines: bool) -> None:
-    """Verify what the numbers of FILE owe to one another; exit code 1 names the line and the identity."""
+    """Verify what the numbers of FILE owe to one another.
+
+    Where one does not keep to it, its line and the identity are named, and the exit code is 1.
+    """
     found = list(check_trace(file))
     for violation in found:
         said = dumps({"violation": asdict(violation)}) if as_lines else visible(str(violation), keep="")
@@ -118,7 +125,12 @@ def check(context: click.Context, file: str, as_lines: bool) -> None:
 @click.option("--json", "as_lines", is_flag=True, help="Print every difference as a JSON line.")
 @click.pass_context
 def diff_command(context: click.Context, left: str, right: str, tolerance: float, as_lines: bool) -> None:
-    """Name the first step and the first stage where FILE and OTHER part; exit code 1 where they do."""
+    """Name the first step and stage where FILE and OTHER part.
+
+    The exit code is 1 where they do.
+    """
+    if not 0 <= tolerance < math.inf:
+        raise MinilmError(f"--tolerance must be a number from 0, got {tolerance}")
     found = list(diff(read_trace(left), read_trace(right), tolerance))
     if as_lines:
         for difference in found:

@@ -42,7 +42,10 @@ def csv_command(file: str, candidates: bool, out: str | None) -> None:
 @click.option("--out", default="pictures", show_default=True, help="Folder for the pictures.")
 @click.option("--format", "kind", type=click.Choice(["png", "svg"]), default="png", show_default=True)
 def plot(file: str, out: str, kind: str) -> None:
-    """Draw FILE: its course, candidates, embeddings, ranks, and the step of the highest entropy."""
+    """Draw FILE: a run as pictures.
+
+    Its course, candidates, embeddings and ranks, and the step of the highest entropy.
+    """
     from minilm.faces.plots import save  # matplotlib takes a while to import
 
     trace = _with_steps(file)
@@ -55,13 +58,18 @@ def plot(file: str, out: str, kind: str) -> None:
 @click.option("--out", metavar="PAGE", help="The new page; FILE.html unless given.")
 @click.option("--most", default=200, show_default=True, help="Steps that get a card of their own.")
 def html_command(file: str, out: str | None, most: int) -> None:
-    """Write FILE as one page that needs nothing else: what was asked, pictures, every step."""
+    """Write FILE as one page: what was asked, pictures, every step.
+
+    The page needs nothing else, and no network.
+    """
     from minilm.faces.html import Section, report
 
+    if most < 0:
+        raise MinilmError(f"--most must be 0 or more steps, got {most}")
     trace = _with_steps(file)
     prompt = trace.start.get("prompt", "")
     text_of = "".join(step.new_text for step in trace.steps)
-    shown = trace.steps[: max(most, 0)]
+    shown = trace.steps[:most]
     left_out = len(trace.steps) - len(shown)
     prose = f"The first {len(shown)} steps; {left_out} more are in the trace." if left_out else ""
     asked = {"The run": asked_lines(trace.start), "The text": prompt + text_of}

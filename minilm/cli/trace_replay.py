@@ -26,9 +26,10 @@ MOST_VALUES = 1000
 @click.option("--all", "go_on", is_flag=True, help="Go on along the recorded text after it would part.")
 @click.option("--json", "as_lines", is_flag=True, help="Print the decisions as JSON lines.")
 def replay(file: str, stages: str | None, go_on: bool, as_lines: bool) -> None:
-    """Decide every step of FILE again from its logits, and show the first at which the text would part.
+    """Decide FILE again with other stages and the same dice.
 
-    FILE must have been recorded with minilm generate --trace FILE --logits.
+    Without the model, from the stored logits, up to the first step at which the text would part. FILE must
+    have been recorded with minilm generate --trace FILE --logits.
     """
     parted = 0
     for replayed in open_recording(file).replay(stages):
@@ -57,7 +58,10 @@ def replay(file: str, stages: str | None, go_on: bool, as_lines: bool) -> None:
 def sweep_command(
     file: str, over: str, low: float, high: float, count: int, picture: str | None, step: int, as_lines: bool
 ) -> None:
-    """Turn one knob over FILE with the same dice: a table, and with --plot a map of draw by value."""
+    """Turn one knob over FILE with the same dice.
+
+    A table of what each value would have taken, and with --plot a map of draw by value.
+    """
     if not 1 <= count <= MOST_VALUES or not -np.inf < low <= high < np.inf:
         raise MinilmError(
             f"A sweep goes from a number up to another in 1 to {MOST_VALUES} values, got {low} to {high} in "

@@ -74,8 +74,11 @@ def _sum(of: str, parts: str, found: MemorySplit | UnitShares, start: float | No
     return f"{of}: {fixed(found.value, 3)} = {sums}   residual {found.residual:.1e}"
 
 
-def attention_table(heads: Sequence[HeadLook], names: Sequence[str]) -> str:
-    """A row per head: where the last token looks most, how widely, and how far back."""
+def attention_table(heads: Sequence[HeadLook], names: Sequence[str], apart: float) -> str:
+    """A row per head: where the last token looks most, how widely, and how far back.
+
+    apart: the largest difference of a logit in the reading that showed the weights.
+    """
     rows = [["layer", "head", "looks most at", "weight", "entropy", "back", "then at"]]
     for found in heads:
         order = sorted(range(len(names)), key=lambda place: -found.weights[place])
@@ -86,11 +89,15 @@ def attention_table(heads: Sequence[HeadLook], names: Sequence[str]) -> str:
         first = clip(names[found.strongest], _TOKEN)
         place = [str(found.layer), str(found.head), first, weight]
         rows.append([*place, fixed(found.entropy), fixed(found.back, 1), others])
-    return _table(rows, "rrlrrrl")
+    shown = "weights of a second, eager reading, whose logits lie at most"
+    return f"{_table(rows, 'rrlrrrl')}\n\n{shown} {apart:.1e} from the model's own"
 
 
-def lens_table(layers: Sequence[LayerLens], name: Callable[[int], str]) -> str:
-    """A row per layer: norm, entropy, rank and probability of the final token, and the layer's own best."""
+def lens_table(layers: Sequence[LayerLens], name: Callable[[int], str], apart: float) -> str:
+    """A row per layer: norm, entropy, rank and probability of the final token, and the layer's own best.
+
+    apart: the largest difference between the last layer's logits and the model's own.
+    """
     rows = [["layer", "norm", "entropy", "final rank", "ln p", "its own best"]]
     for found in layers:
         best = " · ".join(
@@ -98,7 +105,8 @@ def lens_table(layers: Sequence[LayerLens], name: Callable[[int], str]) -> str:
         )
         facts = [fixed(found.norm), fixed(found.entropy), str(found.rank), fixed(found.logp)]
         rows.append([str(found.layer), *facts, best])
-    return _table(rows, "rrrrrl")
+    shown = "logits of the last layer lie at most"
+    return f"{_table(rows, 'rrrrrl')}\n\n{shown} {apart:.1e} from the model's own"
 
 
 def neighbours_table(found: Sequence[Neighbour], name: Callable[[int], str]) -> str:

@@ -1,6 +1,7 @@
 """minilm inside: every look as a table, as JSON and as a picture."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -82,11 +83,25 @@ def test_the_sum_of_the_memory_is_the_value(run):
     assert abs(line["residual"]) < 1e-5
 
 
+@pytest.mark.parametrize("name", HF)
+def test_how_far_the_shown_reading_lies_from_the_model_s_own_is_said(name, run, monkeypatch):
+    assert float(run(name).output.split("at most ")[1].split()[0]) < 1e-4
+    look = cli.inside.look
+
+    def apart(*asked):
+        reading = look(*asked)
+        inner = {key: 0.25 if key.endswith("difference") else array for key, array in reading.inner.items()}
+        return replace(reading, inner=inner)
+
+    monkeypatch.setattr(cli.inside, "look", apart)
+    assert run(name).output.endswith(" lie at most 2.5e-01 from the model's own\n")
+
+
 def test_a_model_without_the_look_says_what_it_has(run):
     assert isinstance(run("gates", "hf").exception, MinilmError)
     assert "shows no gates; it shows hidden, attention" in str(run("gates", "hf").exception)
     refused = str(run("gates", "--layer", "7").exception)
-    assert "must carry gates.7, cell.7 and hidden.7, but it carries cell.0, cell.1, gates.0" in refused
+    assert refused == "Layers are numbered 0 to 1, got 7"
     assert "has no token" in str(run("units", "--token", "").exception)
 
 

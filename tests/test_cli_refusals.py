@@ -1,0 +1,86 @@
+"""What a stranger types wrongly is one line that says what to do; so is a stream that cannot be written."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from minilm.cli import command as minilm
+from minilm.errors import MinilmError
+
+MAIN = [sys.executable, "-c", "from minilm.cli import main; main()"]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (["generate", "--delay", "nan"], "--delay must be 0 to 3600 seconds, got nan"),
+        (["generate", "--delay", "inf"], "--delay must be 0 to 3600 seconds, got inf"),
+        (["generate", "--trace", ""], "--trace takes the name of a new file, got ''"),
+        (["generate", "--trace", "", "--logits"], "--trace takes the name of a new file, got ''"),
+        (["generate", "--watch", ""], "--watch takes a word, got ''"),
+        (["generate", "--model", ""], "--model takes a model folder or hf:PATH_OR_ID, got ''"),
+        (["score", "a", "--model", "hf:"], "--model takes a model folder or hf:PATH_OR_ID, got 'hf:'"),
+        (["score", "a", "--summary", "--plot", "a.png"], "keeps no tokens, so there is nothing to --plot"),
+        (["debug", "generate", "--script", "."], "The script . cannot be read: Is a directory"),
+        (["debug", "generate", "--script", "raw"], "The script raw is no UTF-8 text: byte 1 is damaged"),
+        (["trace", "html", "run", "--most", "-3"], "--most must be 0 or more steps, got -3"),
+        (
+            ["trace", "diff", "run", "run", "--tolerance", "nan"],
+            "--tolerance must be a number from 0, got nan",
+        ),
+        (["trace", "diff", "run", "run", "--tolerance", "-1"], "--tolerance must be a number from 0, got -1"),
+        (["inside", "gates", "--layer", "-1"], "Layers are numbered 0 to 0, got -1"),
+    ],
+)
+def test_wrong_use_is_one_line(line, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("raw").write_bytes(b"n\xff")
+    done = CliRunner().invoke(minilm, line)
+    assert isinstance(done.exception, MinilmError), repr(done.exception)
+    assert said in str(done.exception)
+    assert "\n" not in str(done.exception)
+    assert [file.name for file in tmp_path.iterdir()] == ["raw"]
+
+
+def test_a_script_may_begin_with_a_byte_order_mark(tmp_path):
+    script = tmp_path / "script"
+    script.write_bytes(b"\xef\xbb\xbfnext\r\nquit\r\n")
+    done = CliRunner().invoke(minilm, ["debug", "generate", "--script", str(script)])
+    assert "\nstep 1  read " in done.output
+    assert "No command" not in done.output
+
+
+def test_a_summary_may_be_a_json_line():
+    done = CliRunner().invoke(minilm, ["score", "Once upon a time", "--summary", "--json"])
+    whole = CliRunner().invoke(minilm, ["score", "Once upon a time", "--json"])
+    (line,) = done.stdout.splitlines()
+    assert json.loads(line) == json.loads(whole.stdout.splitlines()[-1])
+
+
+def test_a_word_of_several_tokens_is_said_to_be_looked_at_by_its_first():
+    done = CliRunner().invoke(minilm, ["inside", "units", "--token", "dragonfly"])
+    assert done.stderr == '"dragonfly" is 5 tokens; the first, "d" 758, is looked at\n'
+    assert CliRunner().invoke(minilm, ["inside", "units", "--token", " dragon"]).stderr == ""
+
+
+def test_a_closed_output_does_not_keep_the_trace_from_being_written(tmp_path):
+    words = ["generate", "--max-tokens", "2", "--trace", str(tmp_path / "run")]
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" >&-', "sh", *MAIN, *words], stderr=subprocess.PIPE, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len((tmp_path / "run").read_text(encoding="utf-8").splitlines()) == 4
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device here is always full")
+def test_a_full_disk_is_one_line():
+    with open("/dev/full", "w") as full:
+        words = [*MAIN, "generate", "--max-tokens", "1"]
+        done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == "minilm: The system refuses to read or write: No space left on device\n"
