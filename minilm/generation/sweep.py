@@ -9,11 +9,9 @@ import numpy as np
 
 from minilm.errors import MinilmError
 from minilm.generation.replay import Recording
-from minilm.numerics import softmax
 from minilm.one_line import one_line
 from minilm.records import Array, Candidate, frozen_array
-from minilm.sampling import Scores
-from minilm.sampling.knobs import setting, turned
+from minilm.sampling.knobs import fallen, setting, survivors, turned
 
 __all__ = ["DrawMap", "SweepRow", "draw_map", "sweep"]
 
@@ -91,11 +89,7 @@ def draw_map(
     logits, context, u = recording.asked(index, stages)
     columns: list[Array] = []
     for value in values:
-        scores = Scores.of(logits)
-        for stage in turned(stages, name, value):
-            scores = stage(scores, context)
-        ends = np.cumsum(softmax(scores.values))
-        columns.append(scores.ids[np.searchsorted(ends / ends[-1], grid, side="right")])
+        columns.append(fallen(survivors(logits, context, turned(stages, name, value)), grid))
     ids = frozen_array(np.array(columns).T.reshape(draws, len(values)), np.int64)
     here = setting(stages, name)
     return DrawMap(name, index, frozen_array(values, np.float64), frozen_array(grid), ids, u, here)

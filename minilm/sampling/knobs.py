@@ -6,7 +6,7 @@ No ledger is kept here; decide.py keeps it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import MISSING, fields, replace
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from minilm.sampling.scores import Context, Scores
 from minilm.sampling.stage import Stage
 from minilm.sampling.stages import Greedy, Temperature
 
-__all__ = ["choose", "setting", "turned"]
+__all__ = ["choose", "fallen", "setting", "survivors", "turned"]
 
 
 def choose(logits: Array, context: Context, stages: Sequence[Stage], u: float | None) -> int:
@@ -28,16 +28,30 @@ def choose(logits: Array, context: Context, stages: Sequence[Stage], u: float | 
     >>> choose(np.array([0.0, 2.0]), Context(np.array([0])), [], None)
     1
     """
+    scores = survivors(logits, context, stages)
+    if u is None:
+        return int(scores.ids[scores.values.argmax()])
+    return int(fallen(scores, np.array([u]))[0])
+
+
+def fallen(scores: Scores, draws: Array) -> Array:
+    """The ids on which draws (D,) in [0, 1) fall, over the softmax of scores in ascending order of the ids.
+
+    >>> fallen(Scores.of(np.zeros(4)), np.array([0.0, 0.3, 0.9])).tolist()
+    [0, 1, 3]
+    """
+    ends = np.cumsum(softmax(scores.values))
+    return scores.ids[np.searchsorted(ends / ends[-1], draws, side="right")]
+
+
+def survivors(logits: Array, context: Context, stages: Sequence[Stage]) -> Scores:
+    """What the stages leave of logits (V,). Raises MinilmError where one leaves nothing."""
     scores = Scores.of(logits)
     for stage in stages:
         scores = stage(scores, context)
         if not scores.ids.size:
             raise MinilmError(f"{stage!r} removed every token, so none can follow; loosen it")
-    p = softmax(scores.values)
-    if u is None:
-        return int(scores.ids[np.argmax(p)])
-    ends = np.cumsum(p)
-    return int(scores.ids[np.searchsorted(ends / ends[-1], u, side="right")])
+    return scores
 
 
 def turned(stages: Sequence[Stage], name: str, value: float) -> tuple[Stage, ...]:
@@ -54,9 +68,11 @@ def turned(stages: Sequence[Stage], name: str, value: float) -> tuple[Stage, ...
     if kind is Temperature and value == 0:
         return (*(stage for stage in stages if not isinstance(stage, Temperature)), Greedy())
     field = fields(kind)[0].name
-    number = int(value) if fields(kind)[0].type == "int" and value == int(value) else value
+    number = int(value) if fields(kind)[0].type == "int" and float(value).is_integer() else value
     if any(type(stage) is kind for stage in stages):
         return tuple(replace(s, **{field: number}) if type(s) is kind else s for s in stages)
+    if any(more.default is MISSING for more in fields(kind)[1:]):
+        raise MinilmError(f"{name} has several numbers, and no stage is one; write it into the stages first")
     order = DIALECTS["hf"]
     later = order[order.index(kind) + 1 :] if kind in order else ()
     place = next((n for n, stage in enumerate(stages) if type(stage) in later), len(stages))

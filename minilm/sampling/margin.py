@@ -13,11 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from minilm.errors import MinilmError
-from minilm.numerics import softmax
 from minilm.records import Array
 from minilm.sampling.cuts import LIKELIEST, MOST, Cut, Truncation, nearest, smallest, truncations
-from minilm.sampling.knobs import choose, setting, turned
-from minilm.sampling.scores import Context, Scores
+from minilm.sampling.knobs import choose, setting, survivors, turned
+from minilm.sampling.scores import Context
 from minilm.sampling.stage import Stage
 
 __all__ = ["WOBBLE", "Change", "Margins", "is_fragile", "margins"]
@@ -117,10 +116,8 @@ def _movers(
     logits: Array, context: Context, stages: Sequence[Stage], chosen: int, runs: Sequence[Truncation]
 ) -> list[int]:
     """The chosen token, the likeliest survivors on both sides of it, and those at the cuts."""
-    scores = Scores.of(logits)
-    for stage in stages:
-        scores = stage(scores, context)
-    order = scores.ids[np.argsort(-softmax(scores.values), kind="stable")]
+    scores = survivors(logits, context, stages)
+    order = scores.ids[np.argsort(-scores.values, kind="stable")]
     sides = [order[order < chosen][:LIKELIEST], order[order > chosen][:LIKELIEST]]
     near = [token for run in runs for token in run.edge]
     best = np.argsort(-logits, kind="stable")[:LIKELIEST]

@@ -126,7 +126,7 @@ class SequenceBias(Stage):
 class BadWords(Stage):
     """Removes the id that would complete one of the words, with or without a leading space.
 
-    words: texts, or ids and tuples of ids as they are. A single id that ends texts is spared.
+    words: texts, or ids and tuples of ids as they are. A word of one id that ends texts is spared.
     """
 
     words: Sequence[str | int | tuple[int, ...]]

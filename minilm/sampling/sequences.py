@@ -39,19 +39,23 @@ class SequenceTable:
             row[ids[-1]] = row.get(ids[-1], 0.0) + bias
         return cls(MappingProxyType(table), tuple(sorted({len(prefix) for prefix in table})))
 
-    def added(self, context: Context) -> dict[int, float]:
-        """Id -> what is added to its score in this context; several matches add up."""
+    def added(self, context: Context, spared: Sequence[int] = ()) -> dict[int, float]:
+        """Id -> what is added to its score in this context; several matches add up.
+
+        spared: ids whose sequence of one id does not count.
+        """
         longest = self.lengths[-1] if self.lengths else 0
-        tail = tuple(context.ids[len(context.ids) - longest :].tolist()) if longest else ()
+        tail = tuple(context.ids[-longest:].tolist()) if longest else ()
         added: dict[int, float] = {}
         for n in self.lengths:
-            if n <= len(tail):
-                for token_id, bias in self.by_prefix.get(tail[len(tail) - n :], {}).items():
+            row = self.by_prefix.get(tail[len(tail) - n :]) if n <= len(tail) else None
+            for token_id, bias in row.items() if row else ():
+                if n or token_id not in spared:
                     added[token_id] = added.get(token_id, 0.0) + bias
         return added
 
     def __call__(self, scores: Scores, context: Context, spared: Sequence[int] = ()) -> Scores:
-        """The scores with everything added; those at -inf are gone, but for the spared ids."""
+        """The scores with everything added; those at -inf are gone."""
         ids, bias = self._anywhere if self.lengths == (0,) and not spared else self._arrays(context, spared)
         where = places(scores, ids)
         if not where.size:
@@ -68,7 +72,7 @@ class SequenceTable:
 
     def _arrays(self, context: Context, spared: Sequence[int] = ()) -> tuple[Array, Array]:
         """The ids that get something in this context, ascending, and what."""
-        added = {i: b for i, b in sorted(self.added(context).items()) if b and i not in spared}
+        added = {i: b for i, b in sorted(self.added(context, spared).items()) if b}
         return np.array(list(added), np.int64), np.array(list(added.values()), np.float32)
 
 

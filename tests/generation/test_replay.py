@@ -163,6 +163,16 @@ def test_the_draw_map_is_what_each_draw_takes(record):
         draw_map(recording, 8, "Temperature", [1.0])
 
 
+def test_a_draw_map_of_values_that_leave_nothing_is_one_line(record):
+    """The best token, alone after TopK(1), is then suppressed, and no stage after that has a token to look at."""
+    recording = open_recording(record(stages="TopK(9)"))
+    best = recording.trace.steps[0].decision.candidates[0].id
+    recording = open_recording(record(stages=f"TopK(9) Suppress([{best}]) TopP(0.9)"))
+    assert draw_map(recording, 0, "TopK", [9.0], 5).ids.shape == (5, 1)
+    with pytest.raises(MinilmError, match="removed every token, so none can follow"):
+        draw_map(recording, 0, "TopK", [1.0])
+
+
 def test_margins_of_a_recorded_step_name_a_change_that_flips_it(record):
     recording = open_recording(record())
     for index in range(8):

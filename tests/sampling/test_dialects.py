@@ -96,6 +96,29 @@ def test_the_hf_dialect_keeps_and_scores_as_transformers_does_in_2000_random_set
     assert seen == set(oracles(rng, 9, 1, 1))
 
 
+def test_sequences_that_stand_in_the_context_are_found_as_transformers_finds_them():
+    """Four ids, so that beginnings of any length match, up to the whole context; EOS is among them."""
+    hf, torch = pytest.importorskip("transformers"), pytest.importorskip("torch")
+    rng, found = np.random.default_rng(4), 0
+    for _ in range(1500):
+        ids, logits = rng.integers(0, 4, rng.integers(1, 7)), rng.standard_normal(6).astype(np.float32)
+        words = {
+            tuple(rng.integers(0, 4, rng.integers(1, 6)).tolist()): float(rng.normal()) for _ in range(4)
+        }
+        bans = list(words)
+        for text, oracle in (
+            (f"SequenceBias({words})", hf.SequenceBiasLogitsProcessor(words)),
+            (f"BadWords({bans})", hf.NoBadWordsLogitsProcessor([*map(list, bans)], EOS)),
+        ):
+            (stage,) = parse(text)
+            after = stage.bind(SimpleNamespace())(Scores.of(logits), Context(ids, 1, (EOS,)))
+            expected = oracle(torch.tensor(ids)[None], torch.tensor(logits)[None])[0].numpy()
+            assert after.ids.tolist() == np.flatnonzero(expected > -np.inf).tolist(), (text, ids)
+            np.testing.assert_allclose(after.values, expected[after.ids], rtol=1e-6, atol=1e-6)
+            found += bool((expected != logits).any())
+    assert found > 1000
+
+
 def test_dialects_put_the_same_stages_in_their_own_order():
     stages = parse("TopP(0.9) Temperature(0.8) Frequency(0.1)")
     assert spell(arrange(stages, "openai")) == "Frequency(0.1) Temperature(0.8) TopP(0.9)"

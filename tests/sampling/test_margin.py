@@ -164,6 +164,15 @@ def test_a_stage_without_a_number_is_no_knob(name):
         turned(parse("TopK(3)"), name, 1.0)
 
 
+def test_a_knob_that_cannot_be_put_where_it_is_missing_is_refused():
+    with pytest.raises(MinilmError, match="LengthDecay has several numbers"):
+        turned(parse("TopK(3)"), "LengthDecay", 2.0)
+    assert turned(parse("LengthDecay(1, 1.5)"), "LengthDecay", 2.0) == parse("LengthDecay(2, 1.5)")
+    for wrong in (float("inf"), float("nan"), 2.5):
+        with pytest.raises(MinilmError, match="whole number from 1"):
+            turned(parse("TopK(3)"), "TopK", wrong)
+
+
 def test_softmax_of_numerics_is_what_the_draw_falls_on():
     logits = np.array([0.0, 1.0, 2.0])
     ends = np.cumsum(softmax(logits))
