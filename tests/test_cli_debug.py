@@ -15,9 +15,12 @@ from minilm.cli.debug_looks import LOOKS
 from minilm.cli.debug_moves import MOVES
 from minilm.cli.debug_near import DECISIONS
 from minilm.cli.fields import field_at, shown
+from minilm.cli.stage_list import EXAMPLES
 from minilm.errors import MinilmError
 from minilm.generation import open_session, read_trace
+from minilm.generation.breakpoints import NAMES
 from minilm.records import ModelConfig, Step
+from minilm.sampling import parse
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +70,44 @@ def test_every_row_of_the_table_is_in_the_help_and_every_name_is_one_commands(de
     assert len(names) == len(set(names))
     assert all(name in table for name in (*names, "help", "quit"))
     assert debug("help back")[0].split()[:3] == ["back,", "b", "[N]"]
+
+
+def test_no_line_of_the_help_is_cut_short(debug):
+    for line in "\n".join(debug("help", "help break", "help stages")).splitlines():
+        assert len(line) <= 100
+        assert "…" not in line
+
+
+def test_help_of_one_command_says_what_its_argument_may_be(debug):
+    conditions, stages = debug("help break", "help stages")
+    for name, (meaning, _) in NAMES.items():
+        assert f"\n    {name} " in conditions
+        assert meaning in conditions
+    assert "repeats(n)" in conditions
+    said = " ".join(stages.partition(": ")[2].split())
+    assert parse(said) == parse(" ".join(EXAMPLES))
+    assert "index" not in debug("help")[0]
+
+
+def test_a_quoted_word_is_watched_with_its_spaces(debug):
+    (shown,) = debug("watch ' the little fox' \" fox\"")
+    assert len(shown.split(" · ")) == 2
+    assert debug('watch " fox"')[0].removeprefix("watched: ") == shown.split(" · ")[1]
+    assert debug('watch "fox')[0] == 'refused: A quoted text is written like " the fox", got "fox'
+
+
+def test_candidates_are_printed_a_line_each_as_a_step_shows_them(debug):
+    _, whole, first = debug("n", "print decision.candidates", "print decision.candidates[0]")
+    assert whole.splitlines()[0] == f"[0] {first}"
+    assert [line.split()[0] for line in whole.splitlines()[:10]] == [f"[{n}]" for n in range(10)]
+    assert "Candidate(" not in whole
+
+
+def test_no_number_of_a_list_of_records_is_cut_off(debug):
+    _, whole = debug("n", "print decision.stages")
+    assert whole.count("cut=") == 2
+    assert "…" not in whole
+    assert max(map(len, whole.splitlines())) <= 100
 
 
 def test_what_is_refused_is_one_line_and_the_session_goes_on(debug):

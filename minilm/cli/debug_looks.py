@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from minilm.cli.debug_desk import Desk, text_of
-from minilm.cli.debug_loop import Action, say, whole_number
+from minilm.cli.debug_loop import Action, meanings, say, whole_number
 from minilm.cli.fields import field_at, shown
 from minilm.errors import MinilmError
 from minilm.faces.visible import quoted
 from minilm.generation import TraceWriter, read_trace
-from minilm.generation.breakpoints import NAMES, watch_list
+from minilm.generation.breakpoints import FUNCTIONS, NAMES, watch_list
 from minilm.records import Step
 
 __all__ = ["LOOKS"]
+
+_WORD = re.compile(r"""(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|\S)+""")  # quotes keep spaces together
 
 
 def _watch(desk: Desk, argument: str) -> Desk:
     cursor = desk.session.here.cursor
     ids = list(cursor.settings.watch)
-    for word in argument.split():
-        ids += [whole_number(word)] if word.isdecimal() else watch_list(cursor.codec, [word])
+    for word in _WORD.findall(argument):
+        ids += [whole_number(word)] if word.isdecimal() else watch_list(cursor.codec, [text_of(word)])
     desk = replace(desk, session=desk.session.watching(list(dict.fromkeys(ids))))
     watched = desk.session.here.cursor.settings.watch
     say("watched: " + (" · ".join(f"{quoted(cursor.texts(i)[0])} {i}" for i in watched) or "nothing"))
@@ -85,10 +88,15 @@ def _open(desk: Desk, argument: str) -> Desk:
     return desk
 
 
+_CONDITIONS = meanings(
+    "such as entropy > 3 and rank > 5, not text ~ '\\n', repeats(3); it may speak of:",
+    {name: meaning for name, (meaning, _) in NAMES.items()}
+    | dict(said.split(": ", 1) for said in FUNCTIONS.values()),
+)
 LOOKS = (
     Action(("watch",), "[WORD | ID ...]", "follow tokens through every stage; list them", _watch),
     Action(("unwatch",), "", "follow none", _unwatch),
-    Action(("break",), "[CONDITION]", "pause where this holds; list the breakpoints", _break),
+    Action(("break",), "[CONDITION]", "pause where this holds; list the breakpoints", _break, _CONDITIONS),
     Action(("delete",), "N", "remove a breakpoint", _delete),
     Action(("print", "p"), "PATH", "such as margin, decision.chosen.p_final, embedding.vector", _print),
     Action(("show",), "brief | full", "how much of a step is shown", _show),

@@ -6,7 +6,7 @@ What the commands work on is a value: each gives another one. It knows neither m
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,17 @@ from minilm.faces import console
 from minilm.faces.layout import WIDTH, align, clip
 from minilm.faces.visible import visible
 
-__all__ = ["Action", "Reader", "converse", "count_of", "say", "scripted", "typed", "whole_number"]
+__all__ = [
+    "Action",
+    "Reader",
+    "converse",
+    "count_of",
+    "meanings",
+    "say",
+    "scripted",
+    "typed",
+    "whole_number",
+]
 
 Reader = Callable[[str], str]
 """Shows a prompt and gives the next line; raises EOFError at the end."""
@@ -24,12 +34,16 @@ Reader = Callable[[str], str]
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """A command: its names, the usage of its argument, what it does, and the function that does it."""
+    """A command: its names, the usage of its argument, what it does, and the function that does it.
+
+    more: what help says of this command alone, beneath its line.
+    """
 
     names: tuple[str, ...]
     usage: str
     does: str
     run: Callable[[Any, str], Any]
+    more: str = ""
 
 
 def converse(actions: Sequence[Action], state: Any, prompt: Callable[[Any], str], read: Reader) -> Any:
@@ -78,8 +92,21 @@ def _help(actions: Sequence[Action], name: str) -> None:
         return
     rows = [["  " + ", ".join(a.names), a.usage, a.does] for a in shown]
     if not name:
-        rows += [["  help, h, ?", "[COMMAND]", "this table"], ["  quit, q, exit", "", "end"]]
-    say("\n".join(clip(row, WIDTH) for row in align(rows, "lll", gap=2)))
+        rows += [["  help, h, ?", "[COMMAND]", "this table, or all about one"], ["  quit, q, exit", "", "end"]]
+    said = [clip(row, WIDTH) for row in align(rows, "lll", gap=2)]
+    say("\n".join([*said, *(action.more for action in shown if name and action.more)]))
+
+
+def meanings(title: str, names: Mapping[str, str]) -> str:
+    """What names mean, a line each, beneath a title.
+
+    >>> print(meanings("it may speak of:", {"loss": "nats per token", "u": "the draw"}))
+      it may speak of:
+        loss  nats per token
+        u     the draw
+    """
+    rows = align([[f"    {name}", meaning] for name, meaning in names.items()], "ll", gap=2)
+    return "\n".join([f"  {title}", *(clip(row, WIDTH) for row in rows)])
 
 
 def count_of(argument: str) -> int:

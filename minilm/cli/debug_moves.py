@@ -7,7 +7,9 @@ from dataclasses import replace
 
 from minilm.cli.debug_desk import Desk, last_step, show_last, text_of
 from minilm.cli.debug_loop import Action, count_of, say, whole_number
+from minilm.cli.stage_list import EXAMPLES
 from minilm.errors import MinilmError
+from minilm.faces.layout import WIDTH, wrap
 from minilm.faces.visible import quoted
 from minilm.sampling import spell
 
@@ -96,6 +98,7 @@ def _stages(desk: Desk, argument: str) -> Desk:
     return desk
 
 
+_WRITTEN = "\n".join(wrap(f"  in any order: {' '.join(EXAMPLES)}", WIDTH, "    "))
 MOVES = (
     Action(("next", "n"), "[N]", "take one step, or N", _next),
     Action(("continue", "c"), "[N]", "go on to a breakpoint or the end, N steps at most", _continue),
@@ -104,5 +107,5 @@ MOVES = (
     Action(("branch",), "[same]", "a new branch from here, with fresh dice or the same", _branch),
     Action(("switch",), "[N]", "look at branch N, or list the branches", _switch),
     Action(("prompt",), "TEXT", "begin this branch anew after another prompt", _prompt),
-    Action(("stages",), "[TEXT]", "show the stages, or change them from here on", _stages),
+    Action(("stages",), "[TEXT]", "show the stages, or change them from here on", _stages, _WRITTEN),
 )

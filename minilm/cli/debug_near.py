@@ -65,6 +65,6 @@ def _tokens(cursor: Cursor, mask: Array) -> str:
 
 DECISIONS = (
     Action(("candidates", "peek"), "", "the next decision, without taking it", _candidates),
-    Action(("allowed",), "", "the tokens that a constraint lets follow, by bytes and canonical", _allowed),
+    Action(("allowed",), "", "the tokens that a constraint allows, by bytes and canonical", _allowed),
     Action(("margins",), "", "the smallest changes that would have taken another token", _margins),
 )

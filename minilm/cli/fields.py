@@ -14,7 +14,7 @@ import numpy as np
 
 from minilm.errors import MinilmError
 from minilm.faces import text
-from minilm.faces.layout import WIDTH, clip
+from minilm.faces.layout import WIDTH, clip, wrap
 from minilm.faces.visible import quoted
 from minilm.records import Candidate, Decision, Step, TrainStep
 
@@ -49,7 +49,9 @@ def _part(value: Any, name: str, path: str) -> Any:
         by_text = {str(key): item for key, item in value.items()}
         if name in by_text:
             return by_text[name]
-        raise MinilmError(f"{path or 'There'} has no {name!r}; it has {', '.join(by_text) or 'nothing'}")
+        known = ", ".join(by_text) or "nothing"
+        what = f"{path} has no {name!r}; it has" if path else f"Nothing here is called {name!r}; there is"
+        raise MinilmError(f"{what} {known}")
     if isinstance(value, np.ndarray | tuple | list):
         return _item(value, name, path)
     raise MinilmError(f"{path} is {type(value).__name__}, which has no parts; leave {name!r} out")
@@ -75,8 +77,13 @@ def shown(value: Any, show: str = "brief") -> str:
     if isinstance(value, Mapping):
         return "\n".join(clip(f"{key} = {_short(item)}", WIDTH) for key, item in value.items())
     if isinstance(value, tuple | list) and any(is_dataclass(item) for item in value):
-        return "\n".join(clip(f"[{n}] {_short(item)}", WIDTH) for n, item in enumerate(value))
+        return "\n".join(line for n, item in enumerate(value) for line in _item_lines(n, item))
     return repr(value.item() if isinstance(value, np.generic) else value)
+
+
+def _item_lines(place: int, item: Any) -> list[str]:
+    said = text.render(item) if isinstance(item, Candidate) else _short(item)
+    return wrap(f"[{place}] {said}", WIDTH, "    ")
 
 
 def _short(value: Any) -> str:

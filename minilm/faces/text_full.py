@@ -86,10 +86,11 @@ def _ledger(decision: Decision) -> list[str]:
 
 
 def _watched(decision: Decision) -> list[str]:
-    lines = []
+    lines, known = [], {c.id: piece(c.text, c.bytes) for c in decision.candidates}
     for token_id in sorted(watched_ids(decision)):
+        shown = f"{clip(known[token_id], 20)} {token_id}" if token_id in known else f"id {token_id}"
         changes = [_change(effect, token_id) for effect in decision.stages if token_id in effect.watched]
-        lines += wrap(f" watched id {token_id}, log p: " + "   ".join(changes), WIDTH, "   ")
+        lines += wrap(f" watched {shown}, log p: " + "   ".join(changes), WIDTH, "   ")
     return lines
 
 

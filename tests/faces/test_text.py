@@ -36,7 +36,7 @@ step 1  read " there" id 281  emb (64,) norm 7.3153 cos – [0.13 -0.13 … -0.5
  (as the model gave it)                         1.3505
  Temperature(0.8)               10          1   1.1208          -0.6673
  TopK(2)                         2      0.878   0.6484              out        1.79
- watched id 283, log p: Temperature(0.8) -0.3448   TopK(2) out
+ watched " is" 283, log p: Temperature(0.8) -0.3448   TopK(2) out
  before  entropy 1.3505 nats   k 8 holds 0.990
  after   entropy 0.6484 nats   k 2 holds 1   2 survivors
  reason  forced by hand
