@@ -98,10 +98,16 @@ class Session:
         return self._with(with_prompt(self.here, prompt))
 
     def with_stages(self, stages: str) -> Session:
-        """Other stages on the current branch from here on; a constraint that is new begins here."""
+        """Other stages on the current branch from here on; a constraint that is new begins here.
+
+        One that says itself after how many tokens it begins, as a step shows it, is taken at its word.
+        """
         cursor = self.here.cursor
         known = {repr(stage.begun(0)): stage for stage in cursor.settings.stages}
-        asked = (known.get(repr(stage), stage.begun(cursor.index)) for stage in parse(stages))
+        asked = [
+            known.get(repr(stage), stage.begun(cursor.index)) if stage == stage.begun(0) else stage
+            for stage in parse(stages)
+        ]
         return self._with(self.here.changed(stages=tuple(asked)))
 
     def watching(self, ids: Sequence[int]) -> Session:

@@ -164,7 +164,7 @@ def test_the_draw_map_is_what_each_draw_takes(record):
 
 
 def test_a_draw_map_of_values_that_leave_nothing_is_one_line(record):
-    """The best token, alone after TopK(1), is then suppressed, and no stage after that has a token to look at."""
+    """The best token, alone after TopK(1), is suppressed, and TopP has no token to look at."""
     recording = open_recording(record(stages="TopK(9)"))
     best = recording.trace.steps[0].decision.candidates[0].id
     recording = open_recording(record(stages=f"TopK(9) Suppress([{best}]) TopP(0.9)"))

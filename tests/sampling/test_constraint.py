@@ -197,6 +197,8 @@ def test_a_constraint_that_is_put_into_a_session_begins_there_and_keeps_its_plac
     assert spell(session.here.cursor.settings.stages) == "Choice(['Yes, yes'], after=3) Temperature(1.0)"
     later = deque(session.running(1), maxlen=1)[0].with_stages("Choice(['Yes, yes']) Temperature(0.5)")
     assert spell(later.here.cursor.settings.stages) == "Choice(['Yes, yes'], after=3) Temperature(0.5)"
+    for text in ("Choice(['Yes, yes'], after=3)", "Choice(['Yes, yes'], after=2) TopK(9)"):
+        assert spell(later.with_stages(text).here.cursor.settings.stages) == text  # taken at its word
     done = deque(later.running(50), maxlen=1)[0]
     assert done.here.finish == "constraint"
     assert "".join(step.new_text for step in done.here.kept[3:]).strip() == "Yes, yes"
