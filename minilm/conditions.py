@@ -13,6 +13,7 @@ from __future__ import annotations
 import ast
 import operator
 import re
+import warnings
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
@@ -163,10 +164,12 @@ class _Reader:
         return tuple(found)
 
     def literal(self) -> Any:
-        """A number or a text; escapes in a text are Python's."""
+        """A number or a text; escapes in a text are Python's, and one that it does not know stays as it is."""
         value: Any = None
         try:
-            value = ast.literal_eval(self.value)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                value = ast.literal_eval(self.value)
         except (ValueError, SyntaxError):
             self.fail("a plain number or text")
         self.next()

@@ -32,6 +32,7 @@ def holds(text):
         ("not not a == 2", True),
         ("text ~ '\\n'", True),
         ('text ~ "three"', False),
+        (r"text ~ '\d'", False),
         ("b < 1e1", True),
         ("a > -1", True),
         ("missing > 0", False),

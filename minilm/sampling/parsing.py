@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import re
+import warnings
 
 from minilm.errors import MinilmError
 from minilm.sampling import constraint, forcing, more, penalties, stages
@@ -64,15 +65,22 @@ def _end_of_call(text: str, start: int) -> int:
     end = start
     while (end := text.find(")", end) + 1) > 0:
         try:
-            ast.parse(text[start:end], mode="eval")
+            _tree(text[start:end])
         except (SyntaxError, ValueError, MemoryError, RecursionError):
             continue
         return end
     raise MinilmError(f"A bracket is not closed in the stages {text[start:]!r}; write them like TopK(40)")
 
 
+def _tree(text: str) -> ast.expr:
+    r"""An expression; Python would warn of a \d in a regular expression, though it leaves it as it stands."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return ast.parse(text, mode="eval").body
+
+
 def _stage(text: str) -> Stage:
-    call = _Infinity().visit(ast.parse(text, mode="eval").body)
+    call = _Infinity().visit(_tree(text))
     if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
         raise MinilmError(f"A stage is written like TopK(40), got {text!r}")
     if call.func.id not in STAGES:

@@ -7,6 +7,7 @@ import pytest
 
 from minilm.errors import MinilmError
 from minilm.sampling import Bias, Greedy, Temperature, TopK, parse, spell
+from minilm.sampling.constraint import Regex
 from minilm.sampling.forcing import Suppress
 from minilm.sampling.penalties import SequenceBias
 
@@ -37,6 +38,11 @@ def test_numbers_of_numpy_are_spelled_as_numbers():
 
 def test_commas_and_spaces_separate_stages():
     assert parse(" TopK(3),Greedy() ") == (TopK(3), Greedy())
+
+
+def test_a_backslash_that_python_does_not_know_stays_without_a_warning():
+    """Warnings are errors here; Python 3.12 would print one for each."""
+    assert parse(r"Regex('\d+')") == parse(r"Regex('\\d+')") == (Regex(r"\d+"),)
 
 
 def test_a_ban_is_written_as_minus_infinity():
