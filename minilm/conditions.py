@@ -164,7 +164,7 @@ class _Reader:
         return tuple(found)
 
     def literal(self) -> Any:
-        """A number or a text; escapes in a text are Python's, and one that it does not know stays as it is."""
+        """A number or a text; escapes in a text are Python's, unknown ones stay as they are."""
         value: Any = None
         try:
             with warnings.catch_warnings():

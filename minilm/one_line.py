@@ -47,6 +47,8 @@ def _at_default(field: Field[Any], value: Any) -> bool:
 
 def _said(value: Any) -> str:
     """A value in a few characters: a number, a text cut short, a shape, or how many there are."""
+    if getattr(value, "shape", None) == ():
+        value = value.item()  # a number of a framework
     if isinstance(value, float):
         return f"{value:.4g}"
     if value is None or isinstance(value, int):

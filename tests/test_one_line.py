@@ -166,6 +166,8 @@ def test_the_line_gives_shapes_numbers_and_counts_and_is_cut_where_it_is_long():
     assert repr(Rung("defaults", False, np.zeros(9), 1 / 3)) == (
         "Rung(label 'defaults', left_out False, apart (9,), weights 0.3333)"
     )
+    numbers = make_dataclass("Numbers", ["id", "share", "sure"])(np.int64(7), np.float32(0.25), np.True_)
+    assert one_line(numbers) == "Numbers(id 7, share 0.25, sure True)"
     names = tuple(f"a name that is long {n}" for n in range(30))
     wide = make_dataclass("Wide", [f"field_{n}" for n in range(30)])(*names)
     line = one_line(wide)
