@@ -92,7 +92,7 @@ def _help(actions: Sequence[Action], name: str) -> None:
         return
     rows = [["  " + ", ".join(a.names), a.usage, a.does] for a in shown]
     if not name:
-        rows += [["  help, h, ?", "[COMMAND]", "this table, or all about one"], ["  quit, q, exit", "", "end"]]
+        rows += [["  help, h, ?", "[COMMAND]", "this table, or all of one"], ["  quit, q, exit", "", "end"]]
     said = [clip(row, WIDTH) for row in align(rows, "lll", gap=2)]
     say("\n".join([*said, *(action.more for action in shown if name and action.more)]))
 

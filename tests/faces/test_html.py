@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from minilm.errors import MinilmError
 from minilm.faces.html import Section, Table, fragment, report
+from minilm.faces.html.marks import token as shown_token
 from minilm.faces.plots import bars, ranks
 
 VOID = {"meta", "img", "rect"}
@@ -197,3 +198,8 @@ def test_the_ledger_shows_the_distance_to_each_cut_and_the_facts_a_fragile_step(
     assert cuts == ["to its cut", "", f"{decision.stages[1].cut:.3g}"]
     assert "fragile" not in _check(fragment(decision)).text
     assert "fragile: changes of 1e-5" in _check(fragment(replace(decision, fragile=True))).text
+
+
+def test_a_short_token_stays_on_one_line_and_a_long_one_may_break():
+    assert "white-space:pre;" in shown_token(" Friday")
+    assert "white-space:pre-wrap;" in shown_token(" " * 60)

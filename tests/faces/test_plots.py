@@ -54,6 +54,20 @@ def test_hostile_tokens_are_drawn_as_escapes_without_a_warning(build_step, hosti
         assert all(character.isprintable() for character in picture.alt)
 
 
+def test_a_quotation_mark_of_a_token_stands_in_its_cell_without_a_backslash(build_step):
+    figure = heatmap(
+        [build_step(texts=['?"', '"', " a", b"\xe2", "\\", " was", " is", "e", "f", "g"])]
+    ).figure
+    cells = {text.get_text() for text in figure.findobj(Text)}
+    assert {'?"', '"', "a", 'b"\\xe2"', "\\\\", "was"} <= cells
+
+
+def test_no_mark_on_the_edge_of_a_course_is_cut_in_half(run):
+    marked = [line for panel in course(run).figure.axes for line in panel.lines if line.get_marker() in "os"]
+    assert len(marked) == 6
+    assert not any(line.get_clip_on() for line in marked)
+
+
 def test_a_stage_named_with_dollars_is_no_formula(build_step):
     decision = build_step().decision
     cut = replace(decision.candidates[3], removed_by=Removal("Bias('$x^2$', -9)", "out"))

@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 
+from minilm.faces.layout import cells
 from minilm.faces.numerals import fixed, probability
 from minilm.faces.visible import piece, visible
 from minilm.records import Array
 
 __all__ = ["bar", "code", "draw_strip", "table", "token", "vector_strip", "words"]
 
+_SHORT = 24  # columns: most tokens
 _RULE = "border-bottom:1px solid var(--line,rgba(128,128,128,.3));padding:.15em .7em .15em 0"
 
 
@@ -29,8 +31,9 @@ def token(text: str, raw: bytes | None = None) -> str:
 
 
 def code(shown: str) -> str:
-    """A visible text as code."""
-    return f'<code style="white-space:pre-wrap;background:none;color:inherit">{escape(shown)}</code>'
+    """A visible text as code; a short one stays on one line."""
+    space = "pre" if cells(shown) <= _SHORT else "pre-wrap"
+    return f'<code style="white-space:{space};background:none;color:inherit">{escape(shown)}</code>'
 
 
 def bar(p: float, colour: str) -> str:
@@ -58,7 +61,7 @@ def vector_strip(values: Array, most: int = 96) -> str:
     """The first numbers of a vector (E,) as a row of cells: orange above 0, blue below, pale near 0."""
     shown = values[:most]
     top = max((abs(float(v)) for v in shown), default=0.0) or 1.0
-    cells = "".join(
+    boxes = "".join(
         f'<rect x="{place}" width="1.04" height="6" fill="{"#D55E00" if v > 0 else "#0072B2"}" '
         f'fill-opacity="{abs(float(v)) / top:.2f}"/>'
         for place, v in enumerate(shown)
@@ -66,7 +69,7 @@ def vector_strip(values: Array, most: int = 96) -> str:
     said = f"{len(shown)} of {len(values)} numbers of the vector, the largest {top:.2f} from 0"
     box = f'viewBox="0 0 {max(len(shown), 1)} 6" preserveAspectRatio="none"'
     size = "width:100%;max-width:28em;height:.9em"
-    return f'<svg role="img" aria-label="{said}" {box} style="{size}">{cells}</svg>'
+    return f'<svg role="img" aria-label="{said}" {box} style="{size}">{boxes}</svg>'
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]], sides: str, bold: int | None = None) -> str:
@@ -80,8 +83,8 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]], sides: str, bold:
 
 def _line(row: Sequence[str], places: Sequence[str], stressed: bool) -> str:
     weight = ' style="font-weight:700"' if stressed else ""
-    cells = "".join(_cell("td", cell, place) for cell, place in zip(row, places, strict=True))
-    return f"<tr{weight}>{cells}</tr>"
+    parts = "".join(_cell("td", cell, place) for cell, place in zip(row, places, strict=True))
+    return f"<tr{weight}>{parts}</tr>"
 
 
 def _cell(tag: str, content: str, place: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
@@ -107,8 +108,9 @@ def _width(steps: Sequence[Step]) -> float:
 
 def _pair(panel: Axes, steps: Sequence[Step], before: list[float], after: list[float]) -> None:
     places = [step.index + 1 for step in steps]
-    panel.plot(places, before, color=GREY, marker="s", markersize=4, linewidth=1.2, label="before the stages")
-    panel.plot(places, after, color=BLUE, marker="o", markersize=4, linewidth=1.8, label="after the stages")
+    whole: dict[str, Any] = {"markersize": 4, "clip_on": False, "in_layout": False}  # not cut at the edge
+    panel.plot(places, before, color=GREY, marker="s", linewidth=1.2, label="before the stages", **whole)
+    panel.plot(places, after, color=BLUE, marker="o", linewidth=1.8, label="after the stages", **whole)
     panel.grid(axis="y", color="#e6eaee")
 
 

@@ -19,7 +19,7 @@ __all__ = ["heatmap"]
 
 _CAPTION = (
     "Each column is a step with its candidates from the best down, brighter for more probable; "
-    "the red frame is the token that was chosen, named again below."
+    "framed is the token that was chosen, named again below."
 )
 _LEGIBLE = 26  # steps; with more, the cells are too narrow for words
 
@@ -62,7 +62,9 @@ def _words(panel: Axes, steps: Sequence[Step], ranks: int, room: int) -> None:
 def _word(c: Candidate, room: int) -> str:
     """The token without its quotes, unless there is nothing else to see."""
     shown = label(c.text, c.bytes, 10 * room)
-    bare = shown.strip('"').strip()
+    if not shown.startswith('"'):
+        return clip(shown, room)
+    bare = shown[1:].removesuffix('"').replace('\\"', '"').strip()
     return clip(bare or shown, room)
 
 
