@@ -89,6 +89,20 @@ def test_help_of_one_command_says_what_its_argument_may_be(debug):
     assert "index" not in debug("help")[0]
 
 
+def test_a_trace_of_another_model_says_whose_it_is(debug, tmp_path):
+    lines = [json.loads(line) for line in _trace_lines(debug, tmp_path)]
+    assert not debug("open run")[0].startswith("recorded")
+    lines[0]["start"]["model"] = "another"
+    (tmp_path / "other").write_text("\n".join(map(json.dumps, lines)) + "\n", encoding="utf-8")
+    (shown,) = debug("open other")
+    assert shown.startswith("recorded with another, read again here by small, an LSTM in numpy\n")
+
+
+def _trace_lines(debug, tmp_path):
+    debug("n 2", "trace run")
+    return (tmp_path / "run").read_text(encoding="utf-8").splitlines()
+
+
 def test_a_quoted_word_is_watched_with_its_spaces(debug):
     (shown,) = debug("watch ' the little fox' \" fox\"")
     assert len(shown.split(" · ")) == 2

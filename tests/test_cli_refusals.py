@@ -28,6 +28,11 @@ MAIN = [sys.executable, "-c", "from minilm.cli import main; main()"]
         (["score", "a", "--summary", "--plot", "a.png"], "keeps no tokens, so there is nothing to --plot"),
         (["debug", "generate", "--script", "."], "The script . cannot be read: Is a directory"),
         (["debug", "generate", "--script", "raw"], "The script raw is no UTF-8 text: byte 1 is damaged"),
+        (["generate", "--json-schema", "raw"], "--json-schema raw is no UTF-8 text: byte 1 is damaged"),
+        (["generate", "--json-schema", "none"], "--json-schema none cannot be read: No such file"),
+        (["generate", "--json-schema", os.devnull], "is no JSON: Expecting value: line 1 column 1"),
+        (["generate", "--grammar", os.devnull], "Grammar must be given a text that is not empty"),
+        (["generate", "--grammar", "."], "--grammar . cannot be read: Is a directory"),
         (["trace", "html", "run", "--most", "-3"], "--most must be 0 or more steps, got -3"),
         (
             ["trace", "diff", "run", "run", "--tolerance", "nan"],

@@ -1,11 +1,14 @@
 """`minilm stages`: each stage with an example that parses; presets and dialects as they are."""
 
+import json
+
 import pytest
 from click.testing import CliRunner
 
 from minilm.cli import command as minilm
 from minilm.cli.stage_list import EXAMPLES
 from minilm.sampling import parse, spell
+from minilm.sampling.constraint import JsonSchema
 from minilm.sampling.dialects import DIALECTS, PRESETS
 from minilm.sampling.parsing import STAGES
 
@@ -50,3 +53,22 @@ def test_arguments_stand_as_python_takes_them():
 def test_an_unknown_name_is_refused():
     done = CliRunner().invoke(minilm, ["stages", "topk"])
     assert str(done.exception) == "No stage is called 'topk'; minilm stages lists them"
+
+
+def test_a_schema_and_a_grammar_are_read_from_files_and_stand_before_the_other_stages(tmp_path):
+    """JSON's own false and null, a byte order mark and ends of lines are taken as they are."""
+    schema = {"enum": [None, False]}
+    (tmp_path / "schema").write_bytes(b"\xef\xbb\xbf" + json.dumps(schema).encode())
+    (tmp_path / "grammar").write_text('start: "null"\r\n | "no"\n', encoding="utf-8", newline="")
+    words = ["generate", "--json-schema", str(tmp_path / "schema"), "--top-k", "40", "--json"]
+    lines = CliRunner().invoke(minilm, words).stdout.splitlines()
+    assert json.loads(lines[0])["start"]["stages"] == f"{JsonSchema(schema)!r} TopK(40)"
+    assert json.loads(lines[-1])["end"]["text"] in ("null", "false")
+    words = ["generate", "--grammar", str(tmp_path / "grammar"), "--dialect", "hf", "--show", "text"]
+    assert CliRunner().invoke(minilm, words).stdout in ("null\n", "no\n")
+
+
+def test_json_that_is_nested_too_deep_is_refused(tmp_path):
+    (tmp_path / "schema").write_text("[" * 100_000, encoding="utf-8")
+    done = CliRunner().invoke(minilm, ["generate", "--json-schema", str(tmp_path / "schema")])
+    assert str(done.exception).endswith("is no JSON: nested too deep")

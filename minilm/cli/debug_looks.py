@@ -82,8 +82,11 @@ def _trace(desk: Desk, argument: str) -> Desk:
 
 
 def _open(desk: Desk, argument: str) -> Desk:
-    desk = replace(desk, session=desk.session.opened(read_trace(text_of(argument))))
+    trace = read_trace(text_of(argument))
+    desk = replace(desk, session=desk.session.opened(trace))
     here = desk.session.here
+    if (recorded := trace.start.get("model")) != here.cursor.model.name:
+        say(f"recorded with {recorded}, read again here by {here.cursor.model.name}")
     say(f"branch {here.number}: {here.index} steps, {len(here.forced)} of them forced")
     return desk
 

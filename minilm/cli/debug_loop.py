@@ -6,11 +6,12 @@ What the commands work on is a value: each gives another one. It knows neither m
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from minilm.cli.text_files import text_of_file
 from minilm.errors import MinilmError
 from minilm.faces import console
 from minilm.faces.layout import WIDTH, align, clip
@@ -140,12 +141,7 @@ def typed(prompt: str) -> str:
 
 def scripted(path: str | Path) -> Reader:
     """The lines of a file, each shown after its prompt. Raises MinilmError where it cannot be read."""
-    try:
-        lines: Iterator[str] = iter(Path(path).read_text(encoding="utf-8-sig").splitlines(keepends=True))
-    except UnicodeDecodeError as error:
-        raise MinilmError(f"The script {path} is no UTF-8 text: byte {error.start} is damaged") from error
-    except OSError as error:
-        raise MinilmError(f"The script {path} cannot be read: {error.strerror}") from error
+    lines = iter(text_of_file("The script", path).splitlines(keepends=True))
     return lambda prompt: _echoed(prompt, next(lines, ""))
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
-from pathlib import Path
 
 import click
 
 from minilm.cli.opening import model_options, open_model
+from minilm.cli.text_files import text_of_file
 from minilm.errors import MinilmError
 from minilm.faces import text as text_face
 from minilm.faces.scores import score_table, score_total
@@ -67,14 +67,7 @@ def command(
 def _given(text: str | None, file: str | None) -> str:
     if (text is None) == (file is None):
         raise MinilmError("minilm score takes a TEXT or a --file FILE, one of the two")
-    if file is None:
-        return text or ""
-    try:
-        return Path(file).read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise MinilmError(f"--file {file} is no UTF-8 text: byte {error.start} is damaged") from error
-    except OSError as error:
-        raise MinilmError(f"--file {file} cannot be read: {error.strerror}") from error
+    return text or "" if file is None else text_of_file("--file", file, "utf-8")
 
 
 def _printed(records: Iterator[TokenScore]) -> Iterator[TokenScore]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import click
 
+from minilm.cli.text_files import text_of_file
 from minilm.errors import MinilmError
 from minilm.sampling import Greedy, Stage, Temperature, TopK, TopP, parse
+from minilm.sampling.constraint import Grammar, JsonSchema
 from minilm.sampling.dialects import DIALECTS, PRESETS, arrange
 
 __all__ = ["DEFAULT", "pipeline", "stage_options"]
@@ -29,6 +32,12 @@ def stage_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--top-k", type=int, help="Short for TopK(k)."),
         click.option("--top-p", type=float, help="Short for TopP(p)."),
         click.option("--greedy", is_flag=True, help="Short for Greedy(): always the best token."),
+        click.option(
+            "--json-schema",
+            metavar="FILE",
+            help="Short for JsonSchema of a file, before all.",
+        ),
+        click.option("--grammar", metavar="FILE", help="Short for Grammar of a file, before all."),
         click.option("--preset", type=click.Choice(list(PRESETS)), help="Stages that go well together."),
         click.option(
             "--dialect", type=click.Choice(list(DIALECTS)), help="Put the stages in this library's order."
@@ -53,7 +62,20 @@ def pipeline(options: Mapping[str, Any]) -> tuple[Stage, ...]:
         stages = parse(PRESETS[options["preset"]])
     else:
         stages = tuple(short) or parse(DEFAULT if options["stages"] is None else options["stages"])
+    stages = (*_constraints(options), *stages)
     return stages if options["dialect"] is None else arrange(stages, options["dialect"])
+
+
+def _constraints(options: Mapping[str, Any]) -> Iterator[Stage]:
+    """The constraints whose texts are in files: too long for a line, and JSON is no Python."""
+    if options["json_schema"] is not None:
+        try:
+            yield JsonSchema(json.loads(text_of_file("--json-schema", options["json_schema"])))
+        except (json.JSONDecodeError, RecursionError) as error:
+            why = "nested too deep" if isinstance(error, RecursionError) else error
+            raise MinilmError(f"--json-schema {options['json_schema']} is no JSON: {why}") from error
+    if options["grammar"] is not None:
+        yield Grammar(text_of_file("--grammar", options["grammar"]))
 
 
 def _shorthands(options: Mapping[str, Any]) -> list[Stage]:
