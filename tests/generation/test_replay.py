@@ -10,6 +10,7 @@ from minilm.generation import read_trace, start
 from minilm.generation.logits_file import logits_path
 from minilm.generation.replay import open_recording
 from minilm.generation.sweep import draw_map, sweep
+from minilm.sampling import decide
 from minilm.sampling.knobs import choose, turned
 
 OTHER = [
@@ -157,7 +158,8 @@ def test_the_draw_map_is_what_each_draw_takes(record):
     for row, draw in enumerate(drawn.draws):
         for column, value in enumerate(drawn.values):
             stages = turned(recording.stages(3), "Temperature", float(value))
-            assert drawn.ids[row, column] == choose(logits, context, stages, float(draw))
+            decision = decide(logits, context, stages, float(draw), recording.texts)
+            assert drawn.ids[row, column] == decision.chosen.id
     assert (drawn.u, drawn.value) == (u, 0.9)
     with pytest.raises(MinilmError, match="8 steps, got step 9"):
         draw_map(recording, 8, "Temperature", [1.0])
