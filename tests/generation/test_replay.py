@@ -92,6 +92,14 @@ def test_stages_that_speak_of_words_are_refused_and_those_of_ids_run(record):
     assert next(recording.replay("Bias({40: 90.0})")).decision.chosen.id == 40
 
 
+def test_a_constraint_needs_a_tokenizer_and_its_replay_is_refused_before_the_first_step(record):
+    """Whether or not the run comes to a text that must follow, for which llguidance asks the tokenizer."""
+    pytest.importorskip("llguidance")
+    for stages in ("Regex('[a-z]+')", "Regex('[a-z]é[a-z]+')", "Choice(['ab', 'ac'])"):
+        with pytest.raises(MinilmError, match="carries no tokenizer"):
+            next(open_recording(record(stages=stages)).replay())
+
+
 def test_a_trace_without_logits_or_of_another_model_is_refused(record, tmp_path):
     path = record("a")
     logits_path(path).unlink()
