@@ -89,3 +89,11 @@ def test_a_full_disk_is_one_line():
         done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr == "minilm: The system refuses to read or write: No space left on device\n"
+
+
+def test_an_empty_prompt_is_what_begins_every_text(tmp_path):
+    """For a codec that begins with <BOS>; in the debugger too."""
+    done = CliRunner().invoke(minilm, ["generate", "--prompt", "", "--max-tokens", "1"])
+    assert "\nprompt  1 token: <BOS> 2\n" in done.stdout
+    stepped = CliRunner().invoke(minilm, ["debug", "generate"], input='prompt ""\nn\n').stdout
+    assert "\nstep 1  read <BOS> id 2 " in stepped

@@ -231,6 +231,29 @@ def test_sweep_gives_a_table_and_a_picture(run, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("knob", "first", "last", "count"),
+    [
+        ("Temperature", "0.1", "2", 11),
+        ("TopP", "0.1", "1", 11),
+        ("MinP", "0.1", "1", 11),
+        ("TopK", "1", "40", 11),
+    ],
+)
+def test_a_sweep_needs_no_ends_whatever_it_turns(run, knob, first, last, count):
+    code, output = run(f"sweep run.jsonl --over {knob}")
+    values = [line.split()[0] for line in output.splitlines()[1:]]
+    assert code == 0
+    assert (values[0], values[-1], len(values)) == (first, last, count)
+
+
+def test_whole_numbers_are_swept_once_each(run, tmp_path):
+    code, output = run("sweep run.jsonl --over TopK --from 1 --to 4 --plot map.png")
+    assert code == 0
+    assert [line.split()[0] for line in output.splitlines() if " of 6" in line] == ["1", "2", "3", "4"]
+    assert (tmp_path / "map.png").exists()
+
+
+@pytest.mark.parametrize(
     "line",
     [
         "show none.jsonl",

@@ -88,7 +88,8 @@ def _switch(desk: Desk, argument: str) -> Desk:
 
 
 def _prompt(desk: Desk, argument: str) -> Desk:
-    return replace(desk, session=desk.session.with_prompt(text_of(argument)))
+    alone = desk.session.here.cursor.codec.encode("", special=True)  # what begins every text, if anything
+    return replace(desk, session=desk.session.with_prompt(text_of(argument) or alone))
 
 
 def _stages(desk: Desk, argument: str) -> Desk:

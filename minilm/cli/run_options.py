@@ -90,7 +90,7 @@ def _prompt(opened: Opened, prompt: str, chat: bool) -> str | list[int]:
             click.echo(
                 "An instruct model run without its chat template; --chat puts the prompt in it", err=True
             )
-        return prompt
+        return prompt or opened.codec.encode("", special=True)
     ids = opened.codec.chat([{"role": "user", "content": prompt}])
     if ids is None:
         raise MinilmError("--chat needs a chat template, and this model's tokenizer has none; leave it out")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, fields
 
 import click
 import numpy as np
@@ -14,6 +14,7 @@ from minilm.faces.trace_lines import replay_line, sweep_table
 from minilm.generation.replay import Recording, open_recording
 from minilm.generation.sweep import draw_map, sweep
 from minilm.generation.trace import as_json, dumps
+from minilm.sampling.parsing import STAGES
 
 __all__ = ["replay", "sweep_command"]
 
@@ -49,33 +50,51 @@ def replay(file: str, stages: str | None, go_on: bool, as_lines: bool) -> None:
 @click.command("sweep", epilog="Example: minilm trace sweep run.jsonl --over Temperature --from 0.1 --to 2")
 @click.argument("file", metavar="FILE")
 @click.option("--over", default="Temperature", show_default=True, help="A stage with a number, such as TopP.")
-@click.option("--from", "low", default=0.1, show_default=True, help="The first value.")
-@click.option("--to", "high", default=2.0, show_default=True, help="The last value.")
+@click.option("--from", "low", type=float, help="The first value: 0.1, or 1 of whole numbers.")
+@click.option(
+    "--to", "high", type=float, help="The last value: 2 of a Temperature, 1 of shares, 40 of counts."
+)
 @click.option("--values", "count", default=11, show_default=True, help="How many values.")
 @click.option("--plot", "picture", metavar="PICTURE", help="Draw one step into this .png or .svg file.")
 @click.option("--step", default=1, show_default=True, help="The step to draw, from 1.")
 @click.option("--json", "as_lines", is_flag=True, help="Print the rows as JSON lines.")
 def sweep_command(
-    file: str, over: str, low: float, high: float, count: int, picture: str | None, step: int, as_lines: bool
+    file: str,
+    over: str,
+    low: float | None,
+    high: float | None,
+    count: int,
+    picture: str | None,
+    step: int,
+    as_lines: bool,
 ) -> None:
     """Turn one knob over FILE with the same dice.
 
     A table of what each value would have taken, and with --plot a map of draw by value.
     """
+    whole = over in STAGES and bool(numbers := fields(STAGES[over])) and numbers[0].type == "int"
+    low = (1.0 if whole else 0.1) if low is None else low
+    high = (40.0 if whole else 2.0 if over == "Temperature" else 1.0) if high is None else high
     if not 1 <= count <= MOST_VALUES or not -np.inf < low <= high < np.inf:
         raise MinilmError(
             f"A sweep goes from a number up to another in 1 to {MOST_VALUES} values, got {low} to {high} in "
             f"{count}"
         )
     recording = open_recording(file)
-    rows = list(sweep(recording, over, np.linspace(low, high, count).tolist()))
+    rows = list(sweep(recording, over, _values(low, high, count, whole)))
     if as_lines:
         for row in rows:
             text.write(dumps({"sweep": as_json(asdict(row))}), sys.stdout)
     else:
         text.write(sweep_table(over, rows), sys.stdout)
     if picture is not None:
-        _draw(recording, step, over, np.linspace(low, high, max(count, 120)).tolist(), picture)
+        _draw(recording, step, over, _values(low, high, max(count, 120), whole), picture)
+
+
+def _values(low: float, high: float, count: int, whole: bool) -> list[float]:
+    """The values of a sweep from low to high, each once; of whole numbers the nearest ones."""
+    values = np.linspace(low, high, count)
+    return np.unique(np.round(values) if whole else values).tolist()
 
 
 def _draw(recording: Recording, step: int, over: str, values: list[float], path: str) -> None:
