@@ -110,7 +110,7 @@ class SequenceBias(Stage):
 
     def bind(self, codec: TextCodec) -> SequenceBias:
         """Texts as ids."""
-        biases = {ids: bias for words, bias in self.sequences.items() if (ids := exact(words, codec))}
+        biases = [(ids, bias) for words, bias in self.sequences.items() if (ids := exact(words, codec))]
         return replace(self, table=SequenceTable.of(biases))
 
     def __call__(self, scores: Scores, context: Context) -> Scores:
@@ -141,7 +141,7 @@ class BadWords(Stage):
 
     def bind(self, codec: TextCodec) -> BadWords:
         """Every word as its sequences of ids."""
-        biases = {ids: -np.inf for word in self.words for ids in spellings(word, codec)}
+        biases = [(ids, -np.inf) for word in self.words for ids in spellings(word, codec)]
         return replace(self, table=SequenceTable.of(biases))
 
     def __call__(self, scores: Scores, context: Context) -> Scores:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
@@ -27,14 +27,14 @@ class SequenceTable:
     lengths: tuple[int, ...]
 
     @classmethod
-    def of(cls, biases: Mapping[tuple[int, ...], float]) -> SequenceTable:
-        """A table of sequences, each with what it adds to its last id.
+    def of(cls, biases: Iterable[tuple[tuple[int, ...], float]]) -> SequenceTable:
+        """A table of sequences, each with what it adds to its last id; those that come twice add up.
 
-        >>> SequenceTable.of({(5,): 1.0, (4, 5): 2.0}).added(Context(np.array([3, 4])))
+        >>> SequenceTable.of([((5,), 1.0), ((4, 5), 2.0)]).added(Context(np.array([3, 4])))
         {5: 3.0}
         """
         table: dict[tuple[int, ...], dict[int, float]] = {}
-        for ids, bias in biases.items():
+        for ids, bias in biases:
             row = table.setdefault(ids[:-1], {})
             row[ids[-1]] = row.get(ids[-1], 0.0) + bias
         return cls(MappingProxyType(table), tuple(sorted({len(prefix) for prefix in table})))

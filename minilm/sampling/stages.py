@@ -214,8 +214,8 @@ class Bias(Stage):
     """Adds to the score of words, piece by piece, with and without a leading space.
 
     words: word (or id) -> what is added, in nats. The first piece of a word gets it everywhere, each
-    further piece where the context ends with the pieces before it. -inf bans the word: its last
-    piece is removed where the rest stands before it.
+    further piece where the context ends with the pieces before it; what several words give a piece
+    adds up. -inf bans the word: its last piece is removed where the rest stands before it.
     """
 
     words: Mapping[str | int, float]
@@ -225,12 +225,12 @@ class Bias(Stage):
         check_bias("Bias", self.words)
 
     def bind(self, codec: TextCodec) -> Bias:
-        """Every word as sequences of ids that grow piece by piece."""
-        biases: dict[tuple[int, ...], float] = {}
+        """Every word as sequences of ids that grow piece by piece, each of them once."""
+        biases: list[tuple[tuple[int, ...], float]] = []
         for word, bias in self.words.items():
-            for ids in spellings(word, codec):
-                first = len(ids) if bias == -np.inf else 1
-                biases |= {ids[:n]: bias for n in range(first, len(ids) + 1)}
+            wholes = spellings(word, codec)
+            grown = {ids[:n] for ids in wholes for n in range(1, len(ids) + 1)}
+            biases += [(ids, bias) for ids in (wholes if bias == -np.inf else grown)]
         return replace(self, table=SequenceTable.of(biases))
 
     def __call__(self, scores: Scores, context: Context) -> Scores:

@@ -17,6 +17,7 @@ from minilm.sampling import (
     TopK,
     TopP,
 )
+from minilm.sampling.penalties import SequenceBias
 from minilm.sampling.scores import places
 
 CONTEXT = Context(np.array([0, 1, 1, 3]), 2)
@@ -91,8 +92,13 @@ def test_a_ban_removes_only_the_piece_that_would_complete_the_word():
 
 
 def test_biases_that_meet_on_one_token_add_up():
-    stage = Bias({3: 1.0, "dog": 2.0}).bind(WordCodec())
-    assert stage(Scores.of(np.zeros(8)), Context(np.array([4]))).values[3] == 4  # bare, whole, by id
+    for words in ({3: 1.0, "dog": 2.0}, {"dog": 2.0, 3: 1.0}):
+        stage = Bias(words).bind(WordCodec())
+        assert stage(Scores.of(np.zeros(8)), Context(np.array([4]))).values[3] == 5  # bare, whole, by id
+    twice = SequenceBias({"dog": 2.0, (3,): 1.0}).bind(WordCodec())
+    assert twice(Scores.of(np.zeros(8)), CONTEXT).values[3] == 3
+    ban = Bias({"dog": -np.inf, 3: 5.0}).bind(WordCodec())
+    assert 3 not in ban(Scores.of(np.zeros(8)), CONTEXT).ids
 
 
 @pytest.mark.parametrize(
