@@ -20,6 +20,8 @@ T = TypeVar("T")
 def record(cls: type[T]) -> type[T]:
     """The class as `@dataclass(frozen=True, slots=True)` makes it, in about half its time.
 
+    No class can inherit from it: what its __init__ makes is of this class.
+
     >>> @record
     ... class Point:
     ...     x: float

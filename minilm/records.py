@@ -1,6 +1,7 @@
 """Frozen values: what a model answers and what a loop yields.
 
-Nothing here computes; a record is equal on every run that is equal, so it carries no clock time.
+Nothing is computed here but what a record's own fields give. A record is equal on every run that is equal,
+so it carries no clock time.
 Letters of shapes: B batch, T time, V vocabulary, E embedding, H hidden. Entropy and losses in nats.
 """
 

@@ -18,12 +18,12 @@ import numpy as np
 from minilm.dice import draw
 from minilm.errors import MinilmError
 from minilm.generation.logits_file import logits_path, read_logits
-from minilm.generation.settings import bind
+from minilm.generation.settings import bind, throws_dice
 from minilm.generation.texts import TokenTexts
 from minilm.generation.trace_reading import Trace, read_trace
 from minilm.one_line import one_line
 from minilm.records import Array, Decision, Step
-from minilm.sampling import Context, Greedy, Stage, decide
+from minilm.sampling import Context, Stage, decide
 from minilm.sampling.margin import Margins, margins
 
 __all__ = ["Recording", "Replayed", "open_recording"]
@@ -79,11 +79,10 @@ class Recording:
         step, start = self.trace.steps[index], self.trace.start
         ids = self.ids[: step.position + 1]
         context = Context(ids, step.position + 1 - step.index, tuple(start["eos_ids"]), start["max_tokens"])
-        greedy = any(isinstance(stage, Greedy) for stage in stages)
         u = step.decision.u
         if u is None:
             u = draw(start["seed"], step.position, step.branch)
-        return self.logits[index], context, None if greedy else u
+        return self.logits[index], context, u if throws_dice(stages) else None
 
     def decide(self, index: int, stages: Sequence[Stage]) -> Decision:
         """What these stages decide at a recorded step; a token taken by hand is taken again."""

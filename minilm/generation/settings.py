@@ -10,7 +10,7 @@ from minilm.errors import MinilmError
 from minilm.protocols import TextCodec
 from minilm.sampling import Greedy, Stage, parse
 
-__all__ = ["Settings", "bind"]
+__all__ = ["Settings", "bind", "throws_dice"]
 
 
 @dataclass(frozen=True)
@@ -41,13 +41,22 @@ class Settings:
 
     @cached_property
     def draws(self) -> bool:
-        """Whether dice are thrown: not where a greedy stage leaves one token."""
-        return not any(isinstance(stage, Greedy) for stage in self.stages)
+        """Whether dice are thrown."""
+        return throws_dice(self.stages)
 
     @cached_property
     def ending(self) -> tuple[Stage, ...]:
         """The stages that can say that a text must end."""
         return tuple(stage for stage in self.stages if type(stage).ending is not Stage.ending)
+
+
+def throws_dice(stages: Sequence[Stage]) -> bool:
+    """Whether a pipeline needs a draw: not where a greedy stage leaves one token.
+
+    >>> throws_dice(parse("TopK(3)")), throws_dice(parse("TopK(3) Greedy()"))
+    (True, False)
+    """
+    return not any(isinstance(stage, Greedy) for stage in stages)
 
 
 def bind(stages: Sequence[Stage] | str, codec: TextCodec) -> tuple[Stage, ...]:
