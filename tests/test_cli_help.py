@@ -58,6 +58,16 @@ def test_help_shows_an_example(words):
     assert examples(ALL[words])[0][: len(words)] == list(words)
 
 
+@pytest.mark.parametrize(
+    "words", [w for w, found in ALL.items() if isinstance(found, click.Group)], ids=" ".join
+)
+def test_no_line_of_a_list_of_commands_is_cut_short(words):
+    page = CliRunner().invoke(minilm, [*words, "--help"]).output
+    listed = page.partition("Commands:\n")[2].partition("Example:")[0]
+    assert listed
+    assert "..." not in listed
+
+
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_the_example_is_understood(example):
     found, context, rest = minilm, click.Context(minilm, info_name="minilm"), shlex.split(example)

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from minilm.cli import command as minilm
 from minilm.errors import MinilmError
 
-MAIN = [sys.executable, "-c", "from minilm.cli import main; main()"]
+MAIN = [sys.executable, "-c", "import sys; sys.argv[0] = 'minilm'; from minilm.cli import main; main()"]
 
 
 @pytest.mark.parametrize(
@@ -97,3 +97,23 @@ def test_an_empty_prompt_is_what_begins_every_text(tmp_path):
     assert "\nprompt  1 token: <BOS> 2\n" in done.stdout
     stepped = CliRunner().invoke(minilm, ["debug", "generate"], input='prompt ""\nn\n').stdout
     assert "\nstep 1  read <BOS> id 2 " in stepped
+
+
+@pytest.mark.parametrize("group", [[], ["trace"], ["debug"], ["inside"]])
+def test_a_group_without_a_command_shows_its_help_line_by_line(group):
+    said = ran(*group)
+    assert said.returncode == 2
+    assert said.stdout == ""
+    help_page = CliRunner().invoke(minilm, [*group, "--help"], prog_name="minilm").stdout
+    assert said.stderr.split() == help_page.split()
+    assert "\n\nOptions:\n  " in said.stderr
+
+
+def test_nothing_that_was_typed_reaches_the_terminal_raw():
+    said = ran("trace", "show", "a\x1b[31m\nb")
+    assert said.stderr == "minilm: Trace a\\x1b[31m\\nb cannot be read: No such file or directory\n"
+    assert "\x1b" not in ran("\x1b[31m").stderr
+
+
+def ran(*words):
+    return subprocess.run([*MAIN, *words], capture_output=True, text=True, check=False)

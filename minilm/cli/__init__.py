@@ -12,6 +12,7 @@ import sys
 from typing import NoReturn
 
 import click
+from click.exceptions import NoArgsIsHelpError
 
 from minilm.errors import MinilmError
 
@@ -85,6 +86,9 @@ def main() -> None:
         sys.stdout = io.TextIOWrapper(io.FileIO(os.devnull, "w"), encoding="utf-8")
     try:
         code = command(standalone_mode=False)
+    except NoArgsIsHelpError as error:  # a group without a command: its help as it is, on standard error
+        error.show()
+        sys.exit(error.exit_code)
     except click.ClickException as error:
         _leave(error.format_message().replace("\n", " ") + _see(error), error.exit_code)
     except click.Abort:
@@ -114,5 +118,7 @@ def _see(error: click.ClickException) -> str:
 
 
 def _leave(line: str, code: int) -> NoReturn:
-    click.echo(f"minilm: {line}", err=True)
+    from minilm.faces.visible import visible  # a name that was typed may hold anything
+
+    click.echo(f"minilm: {visible(line, keep='')}", err=True)
     sys.exit(code)

@@ -31,9 +31,10 @@ LOGITS_BYTES = 100_000_000  # of all places kept together
     help="Places kept; a rewind past them reads the text again. 1000, or as many as have 100 MB of logits.",
 )
 def command(source: str | None, backend: str | None, device: str, dtype: str, **options: Any) -> None:
-    """Step through a generation: next, continue, back, force, branch, watch, break, print.
+    """Step through a generation, forward and back.
 
-    Commands are read from the terminal, from --script, or from a pipe; help lists them.
+    next, continue, back, force, branch, watch, break, print ...: commands are read from the terminal, from
+    --script, or from a pipe; help lists them.
     """
     read = scripted(options["script"]) if options["script"] else typed
     cursor = first_cursor(open_model(source, backend, device, dtype), options)

@@ -27,9 +27,11 @@ __all__ = ["command"]
 @click.option("--plot", metavar="FILE", help="Draw gates over the training into a .png or .svg file.")
 @click.option("--json", "as_lines", is_flag=True, help="Print JSON lines instead of tables.")
 def command(prompt: str, word: str | None, plot: str | None, as_lines: bool, **options: Any) -> None:
-    """Train, and replay one prompt with the same dice at places along the way: text, probability, gates.
+    """Replay one prompt at places along a training.
 
-    The training is a new one, or --run goes on from where one stopped; the options are those of minilm train.
+    With the same dice, so that all that differs is the model: its text, a probability, the gates. The
+    training is a new one, or --run goes on from where one stopped; the options are those of minilm
+    train.
     With --models once or more nothing is trained: the places are saved models, checkpoints among them.
     """
     from minilm.comparison.through_training import effect_of_update, places, through_training

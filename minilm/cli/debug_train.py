@@ -32,10 +32,11 @@ def training_options() -> list[click.Parameter]:
 @click.command(epilog="Example: minilm debug train --steps 40 --hidden 32")
 @click.option("--script", metavar="FILE", help="Read the commands from a file, one a line, echoed.")
 def command(script: str | None, **options: Any) -> None:
-    """Step through a training: next, back, jump, until a condition, gradients, update, rate, branch, diff.
+    """Step through a training, forward and back.
 
-    Commands are read from the terminal, from --script, or from a pipe; help lists them. The training is a new
-    one, on files or on the built-in stories, or --run goes on from where one stopped.
+    next, back, jump, until a condition, gradients, update, rate, branch, diff ...: commands are read
+    from the terminal, from --script, or from a pipe; help lists them. The training is a new one, on
+    files or on the built-in stories, or --run goes on from where one stopped.
     """
     from minilm.cli.train_looks import LOOKS
     from minilm.cli.train_moves import MOVES, TrainDesk, prompt_line

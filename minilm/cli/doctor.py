@@ -80,7 +80,10 @@ def command(
 @click.option("--json", "as_lines", is_flag=True, help="Print JSON lines.")
 @click.pass_context
 def museum_command(context: click.Context, name: str | None, path: bool, as_lines: bool) -> None:
-    """List the recorded broken trainings, or open one: its losses, and what the doctor says."""
+    """List the recorded broken trainings, or open one.
+
+    Its losses, and what the doctor says.
+    """
     if name is None:
         if as_lines:
             for one in museum.exhibits():

@@ -29,9 +29,10 @@ def list_lessons() -> None:
 @click.argument("name")
 @click.argument("folder", required=False, type=click.Path(path_type=Path))
 def start(name: str, folder: Path | None) -> None:
-    """Copy a lesson into a new FOLDER, called like the lesson unless given.
+    """Copy a lesson into a new FOLDER.
 
-    NAME is a name from `minilm lesson list`, or its number. The solution stays behind.
+    The folder is called like the lesson unless given. NAME is a name from `minilm lesson list`, or its
+    number. The solution stays behind.
     """
     made = course.start(name, folder)
     files = sorted(path.name for path in made.iterdir())

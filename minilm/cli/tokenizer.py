@@ -84,7 +84,10 @@ def encode(text: str, model: str | None, special: bool, as_lines: bool) -> None:
 @_model
 @_json
 def explain(text: str, model: str | None, as_lines: bool) -> None:
-    """How TEXT becomes ids, merge by merge: of all neighbours the pair learnt first, then the next."""
+    """Show how TEXT becomes ids, merge by merge.
+
+    Of all neighbours the pair that was learnt first is merged, then the next.
+    """
     from tokenizer.bpe import explain as explained
 
     tokenizer = _open(model)
