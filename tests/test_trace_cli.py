@@ -152,6 +152,18 @@ def test_margins_are_shown_with_full_or_on_request_only(run):
     assert (code, "--logits" in output) == (2, True)
 
 
+def test_a_run_whose_margins_cannot_be_known_is_shown_all_the_same(tmp_path, monkeypatch):
+    """A stage that speaks of words needs a tokenizer, which a trace does not carry."""
+    monkeypatch.chdir(tmp_path)
+    words = ["generate", "--max-tokens", "2", "--stages", "Bias({' a': 3})", "--trace", "run", "--logits"]
+    assert CliRunner().invoke(minilm, words).exit_code == 0
+    shown = CliRunner().invoke(trace, ["show", "run", "--show", "full"]).output
+    assert shown.count(" margins not known: A trace carries no tokenizer") == 2
+    assert "\nended " in shown
+    demanded = CliRunner().invoke(trace, ["show", "run", "--margins"]).exception
+    assert "A trace carries no tokenizer" in str(demanded)
+
+
 def test_the_schema_is_printed_whole(run):
     schema = json.loads(run("show --schema")[1])
     assert schema == trace_schema()

@@ -16,6 +16,7 @@ from minilm.cli.trace_files import csv_command, html_command, plot
 from minilm.cli.trace_replay import replay, sweep_command
 from minilm.errors import MinilmError
 from minilm.faces import text
+from minilm.faces.layout import WIDTH, wrap
 from minilm.faces.trace_lines import asked_lines, margin_lines
 from minilm.faces.visible import visible
 from minilm.generation import read_trace
@@ -68,7 +69,7 @@ def show(
     if show != "text":
         text.write(asked_lines(trace.start), sys.stdout, end="\n\n")
     for step in chosen:
-        _print_step(step, show, near)
+        _print_step(step, show, near, margins)
     if show == "text":
         text.write("", sys.stdout)
     elif wanted is None:
@@ -90,12 +91,22 @@ def _span(wanted: str | None, size: int) -> slice:
     return slice(low - 1, high)
 
 
-def _print_step(step: Step, show: str, near: Recording | None) -> None:
+def _print_step(step: Step, show: str, near: Recording | None, margins: bool) -> None:
     end = "" if show == "text" else "\n\n"
     shown = text.render(step, show)
     if near is not None and not step.decision.forced:
-        shown += "\n" + margin_lines(near.margins(step.index), near.texts)
+        shown += f"\n{_margins(near, step.index, margins)}"
     text.write(shown, sys.stdout, end=end)
+
+
+def _margins(near: Recording, index: int, needed: bool) -> str:
+    """How near a step was to another token; where nobody asked for it, why that is not known."""
+    try:
+        return margin_lines(near.margins(index), near.texts)
+    except MinilmError as error:
+        if needed:
+            raise
+        return "\n".join(wrap(f" margins not known: {error}", WIDTH, "   "))
 
 
 @command.command(epilog="Example: minilm trace check run.jsonl")
