@@ -15,7 +15,7 @@ from minilm.sampling import parse
 
 __all__ = ["IDENTITIES", "check_step"]
 
-TOLERANCE = 1e-6
+_TOLERANCE = 1e-6
 
 
 def check_step(step: Step) -> Iterator[tuple[str, str]]:
@@ -63,7 +63,7 @@ def _probabilities(step: Step) -> Iterator[str]:
             yield f"id {c.id}: p_model {c.p_model:.9g}, e^logp_model {math.exp(c.logp_model):.9g}"
     for name in ("p_model", "p_tempered", "p_final"):
         total = math.fsum(getattr(c, name) for c in decision.candidates)
-        if total > 1 + TOLERANCE:
+        if total > 1 + _TOLERANCE:
             yield f"{name} adds up to {total:.9g} over {len(decision.candidates)} candidates"
     left = [c.p_final for c in decision.candidates if c.p_final > 0]
     if len(left) > decision.survivors:
@@ -100,7 +100,7 @@ def _survivors(step: Step) -> Iterator[str]:
     if last and last.survivors != decision.survivors:
         yield f"{decision.survivors} survivors, {last.survivors} after the last stage"
     for effect in decision.stages:
-        if effect.entropy > math.log(effect.survivors) + TOLERANCE:
+        if effect.entropy > math.log(effect.survivors) + _TOLERANCE:
             yield f"{effect.stage}: entropy {effect.entropy:.9g} is above ln({effect.survivors} survivors)"
     ranks = [c.rank for c in decision.candidates]
     if ranks != sorted(set(ranks)):
@@ -125,4 +125,4 @@ def _truncates(label: str) -> bool:
 
 
 def _apart(a: float, b: float) -> bool:
-    return not abs(a - b) <= TOLERANCE
+    return not abs(a - b) <= _TOLERANCE

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Choice", "Constraint", "Grammar", "JsonSchema", "Regex"]
 
-LONGEST = 100_000  # characters of a constraint
+_LONGEST = 100_000  # characters of a constraint
 _FEW = 1000  # choices of which each can be written out
 _SPECIAL = re.compile(r"\\.|[/\n\r]", re.DOTALL)
 
@@ -248,8 +248,8 @@ def _check_text(stage: str, text: object) -> None:
     """Refuse what is no text, is empty, is too long, or is no text that UTF-8 can write."""
     if not isinstance(text, str) or not text:
         raise MinilmError(f"{stage} must be given a text that is not empty, got {text!r:.80}")
-    if len(text) > LONGEST:
-        raise MinilmError(f"{stage} may take {LONGEST:,} characters, got {len(text):,}; make it smaller")
+    if len(text) > _LONGEST:
+        raise MinilmError(f"{stage} may take {_LONGEST:,} characters, got {len(text):,}; make it smaller")
     try:
         text.encode()
     except UnicodeEncodeError as error:
