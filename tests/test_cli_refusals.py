@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from minilm import builtin
 from minilm.cli import command as minilm
 from minilm.errors import MinilmError
 
@@ -113,6 +115,15 @@ def test_nothing_that_was_typed_reaches_the_terminal_raw():
     said = ran("trace", "show", "a\x1b[31m\nb")
     assert said.stderr == "minilm: Trace a\\x1b[31m\\nb cannot be read: No such file or directory\n"
     assert "\x1b" not in ran("\x1b[31m").stderr
+
+
+def test_the_folder_of_a_training_says_where_its_model_is(tmp_path):
+    shutil.copytree(builtin.folder(), tmp_path / "run" / "model")
+    done = CliRunner().invoke(minilm, ["generate", "--model", str(tmp_path / "run")])
+    place = tmp_path / "run"
+    assert str(done.exception) == f"{place} is the folder of a training; its model is {place / 'model'}"
+    opened = CliRunner().invoke(minilm, ["generate", "--model", str(place / "model"), "--max-tokens", "1"])
+    assert opened.exit_code == 0
 
 
 def ran(*words):

@@ -66,6 +66,8 @@ def open_model(
     import tokenizer
 
     folder = import_module("minilm.builtin").folder() if source is None else Path(source)
+    if not (folder / "digests.json").exists() and (folder / "model" / "digests.json").exists():
+        raise MinilmError(f"{folder} is the folder of a training; its model is {folder / 'model'}")
     model = backends.load(folder, backend, dtype=dtype, device=device)
     model.name = f"{folder.name}, an LSTM in {model.name}"
     codec = tokenizer.load(folder / "tokenizer.model")
