@@ -19,6 +19,7 @@ __all__ = ["LIKELIEST", "MOST", "Cut", "Truncation", "nearest", "smallest", "tru
 
 MOST = 20.0  # nats; a factor of 5e8 in probability
 LIKELIEST = 3  # tokens tried on each side of the chosen one, and at each cut
+_EQUAL = 3e-5  # nats, so that a wobble may exchange them
 _STEPS = 48  # of a bisection; float32 scores end it earlier
 
 
@@ -45,6 +46,15 @@ class Truncation:
     def worst(self) -> int:
         """The id of the lowest score that was kept."""
         return int(self.after.ids[np.argmin(self.after.values)])
+
+    @property
+    def outermost(self) -> list[int]:
+        """The ids of the lowest and of the highest score that were kept, and of some as good as those."""
+        ids, values = self.after.ids, self.after.values
+        order = np.argsort(values, kind="stable")
+        low, high = order[:LIKELIEST], order[::-1][:LIKELIEST]
+        near = [low[values[low] <= values[low[0]] + _EQUAL], high[values[high] >= values[high[0]] - _EQUAL]]
+        return list(dict.fromkeys(ids[np.concatenate(near)].tolist()))
 
     @property
     def edge(self) -> list[int]:

@@ -7,7 +7,7 @@ hundreds of runs, so it is worked out on request; a step itself carries its cuts
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,18 +74,28 @@ def is_fragile(
 ) -> bool:
     """Whether some change of at most `wobble` in every logit (V,) chooses another token.
 
-    The changes tried are those that move each end of the interval, and each cut, the furthest.
+    The changes tried are those that move each end of the interval, and each cut, the furthest, and those
+    in which one of the outermost survivors of a cut stays or goes alone.
     """
     logits = np.asarray(logits, dtype=np.float32)
     chosen = choose(logits, context, stages, u)
+    ups = _ups(logits, context, stages, chosen)
+    changed = (logits + np.where(up, np.float32(wobble), np.float32(-wobble)) for up in ups)
+    return any(_choice(scores, context, stages, u) not in (chosen, None) for scores in changed)
+
+
+def _ups(logits: Array, context: Context, stages: Sequence[Stage], chosen: int) -> Iterator[Array]:
+    """Which logits (V,) rise in each change that is tried; the others fall."""
     ids = np.arange(logits.size)
-    signs = [np.where(ids < chosen, 1, -1), np.where(ids <= chosen, -1, 1)]
+    yield ids < chosen
+    yield ids > chosen
     for run in truncations(logits, context, stages):
         kept = np.isin(ids, run.after.ids)
-        signs.append(np.where(kept, -1, 1))
-        signs.append(np.where(kept & (ids != run.worst), 1, -1))
-    changed = (logits + np.float32(wobble) * sign.astype(np.float32) for sign in signs)
-    return any(_choice(scores, context, stages, u) not in (chosen, None) for scores in changed)
+        yield ~kept
+        outermost = run.outermost
+        yield from (kept & (ids != token) for token in outermost)
+        if len(outermost) > 2:  # some are equals, so that each of them may be the one that stays
+            yield from (ids == token for token in outermost)
 
 
 def _logit(

@@ -115,6 +115,21 @@ def test_a_tie_at_a_cut_is_fragile_where_it_decides():
     assert not is_fragile(np.array([2.0, 1.0, 1.0 - 5e-6]), HERE, parse("TopK(2)"), 0.1)
 
 
+def test_any_of_the_tokens_that_tie_at_a_cut_may_be_the_one_to_go():
+    """Oracle: every wobble of five scores up or down; small whole numbers tie at nearly every cut."""
+    dice, found = np.random.default_rng(6), 0
+    wobbles = WOBBLE * np.array([[1 - 2 * (n >> i & 1) for i in range(5)] for n in range(32)], np.float32)
+    for _ in range(400):
+        logits, u = dice.integers(0, 3, 5).astype(np.float32), float(dice.random())
+        for text in ("TopK(3)", "TopK(2) Temperature(0.5)", "MinP(0.3) TopK(3)"):
+            stages = parse(text)
+            tokens = {choose(logits + wobble, HERE, stages, u) for wobble in wobbles}
+            flips = tokens != {choose(logits, HERE, stages, u)}
+            assert is_fragile(logits, HERE, stages, u) == flips, (logits, text, u)
+            found += flips
+    assert 200 < found < 1000
+
+
 def test_a_cut_alone_can_make_a_step_fragile():
     """No change that moves an end of the draw's interval flips this step; one that moves the cut does."""
     logits = np.array([-0.4, 2.4, -0.6, -1.1, 0.4], np.float32)
