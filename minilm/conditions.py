@@ -87,8 +87,8 @@ class _Reader:
         match = _TOKEN.match(self.text, self.end)
         self.start = self.end
         if match is None:
-            if self.text[self.end :].strip():
-                self.fail("a name, a number, a quoted text or an operator")
+            if rest := self.text[self.end :].strip():
+                self.fail("==" if rest[0] == "=" else "a name, a number, a quoted text or an operator")
             self.kind = self.value = ""
         else:
             self.kind = str(match.lastgroup)

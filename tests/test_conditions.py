@@ -56,6 +56,7 @@ def test_a_condition_means_what_it_says(text, expected):
         ("a.__class__ == 1", "one of a, b"),
         ("(a > 1", "'\\)' expected"),
         ("a > 1 )", "an operator"),
+        ("a = 2", "== expected, got ' = 2'"),
         ("twice 3", "'\\(' expected"),
         ("twice(a)", "a number or a quoted text"),
         ("__import__('os')", "one of a, b"),
