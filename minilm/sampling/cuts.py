@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from minilm.one_line import one_line
 from minilm.records import Array
 from minilm.sampling.scores import Context, Scores
-from minilm.sampling.stage import Stage
+from minilm.sampling.stage import Stage, run
 
 __all__ = ["LIKELIEST", "MOST", "Cut", "Truncation", "nearest", "smallest", "truncations"]
 
@@ -67,11 +68,9 @@ class Truncation:
 
 def truncations(logits: Array, context: Context, stages: Sequence[Stage]) -> Iterator[Truncation]:
     """Every truncating stage of a pipeline with the scores before and after it, from logits (V,)."""
-    scores = Scores.of(logits)
-    for stage in stages:
-        before, scores = scores, stage(scores, context)
+    for stage, (before, after) in zip(stages, pairwise(run(logits, context, stages)), strict=True):
         if stage.truncates:
-            yield Truncation(stage, before, scores)
+            yield Truncation(stage, before, after)
 
 
 def nearest(run: Truncation, context: Context) -> Cut | None:

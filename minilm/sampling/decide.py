@@ -7,14 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import numpy as np
-
 from minilm.numerics import LARGEST_K, adaptive_k, sorted_k
 from minilm.records import Array, Candidate, Decision, Distribution
 from minilm.sampling.candidates import shown
 from minilm.sampling.ledger import Ledger
 from minilm.sampling.margin import WOBBLE, is_fragile
-from minilm.sampling.scores import Context, Scores, places
+from minilm.sampling.scores import Context, Scores, float32, places
 from minilm.sampling.stage import Stage
 
 __all__ = ["decide"]
@@ -39,7 +37,7 @@ def decide(
     top: how many candidates to show; watch: ids that are followed through every stage; forced: the
     token to take whatever the draw says. Raises MinilmError where the logits or stages leave nothing.
     """
-    logits = np.asarray(logits, dtype=np.float32)
+    logits = float32(logits)
     ledger = Ledger.of(logits, stages, context)
     survivors, p_final = ledger.survivors, ledger.p_final
     if forced is None:
@@ -96,5 +94,4 @@ def _reason(chosen: Candidate, survivors: int, u: float | None, forced: bool) ->
         return "taken as the best of the survivors"
     if chosen.rank == 1:
         return "drawn, and the most likely one"
-    likelier = chosen.rank - 1
-    return f"drawn, though {likelier} token{'s were' if likelier > 1 else ' was'} likelier"
+    return f"drawn, though the model ranks {chosen.rank - 1} token{'s' * (chosen.rank > 2)} higher"

@@ -11,12 +11,12 @@ from dataclasses import MISSING, fields, replace
 import numpy as np
 
 from minilm.errors import MinilmError
-from minilm.numerics import softmax
 from minilm.records import Array
 from minilm.sampling.dialects import DIALECTS
+from minilm.sampling.ledger import Point
 from minilm.sampling.parsing import STAGES
 from minilm.sampling.scores import Context, Scores
-from minilm.sampling.stage import Stage
+from minilm.sampling.stage import Stage, run
 from minilm.sampling.stages import Greedy, Temperature
 
 __all__ = ["choose", "fallen", "setting", "survivors", "turned"]
@@ -40,18 +40,15 @@ def fallen(scores: Scores, draws: Array) -> Array:
     >>> fallen(Scores.of(np.zeros(4)), np.array([0.0, 0.3, 0.9])).tolist()
     [0, 1, 3]
     """
-    ends = np.cumsum(softmax(scores.values))
-    return scores.ids[np.searchsorted(ends / ends[-1], draws, side="right")]
+    ends = Point.of(scores).p.cumsum()
+    ends /= ends[-1]
+    return scores.ids[ends.searchsorted(draws, side="right")]
 
 
 def survivors(logits: Array, context: Context, stages: Sequence[Stage]) -> Scores:
     """What the stages leave of logits (V,). Raises MinilmError where one leaves nothing."""
-    scores = Scores.of(logits)
-    for stage in stages:
-        scores = stage(scores, context)
-        if not scores.ids.size:
-            raise MinilmError(f"{stage!r} removed every token, so none can follow; loosen it")
-    return scores
+    *_, last = run(logits, context, stages)
+    return last
 
 
 def turned(stages: Sequence[Stage], name: str, value: float) -> tuple[Stage, ...]:

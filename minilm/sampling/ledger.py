@@ -8,16 +8,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from minilm.errors import MinilmError
 from minilm.records import Array, StageEffect
 from minilm.sampling.scores import Context, Scores, largest, places
-from minilm.sampling.stage import Stage
+from minilm.sampling.stage import Stage, run
 
-__all__ = ["Ledger"]
+__all__ = ["Ledger", "Point"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Point:
+class Point:
     """The distribution over S survivors at one point of the run, by its log-sum-exp and entropy (nats).
 
     Its probabilities are made again where they are asked for: to keep them would cost more, in memory.
@@ -28,7 +27,8 @@ class _Point:
     entropy: float
 
     @classmethod
-    def of(cls, scores: Scores) -> _Point:
+    def of(cls, scores: Scores) -> Point:
+        """That of some scores, in float64."""
         top = float(largest(scores.values))
         shifted = scores.values.astype(np.float64)
         shifted -= top
@@ -38,25 +38,27 @@ class _Point:
         entropy = log - float(powers.dot(shifted)) / total
         return cls(scores, top + log, max(entropy, 0.0))
 
+    @property
+    def p(self) -> Array:
+        """The probabilities, (S,) in ascending order of the survivors' ids."""
+        return np.exp(self.scores.values.astype(np.float64) - self.lse)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ledger:
     """The run of the stages over one distribution: stages + 1 points, the model's own first."""
 
     stages: Sequence[Stage]
-    points: Sequence[_Point]
+    points: Sequence[Point]
     context: Context
     vocab_size: int
 
     @classmethod
     def of(cls, logits: Array, stages: Sequence[Stage], context: Context) -> Ledger:
         """Run the stages over logits (V,). Raises MinilmError where one leaves nothing."""
-        points = [_Point.of(Scores.of(logits))]
-        for stage in stages:
-            scores = stage(points[-1].scores, context)
-            if not scores.ids.size:
-                raise MinilmError(f"{stage!r} removed every token, so none can follow; loosen it")
-            points.append(points[-1] if scores is points[-1].scores else _Point.of(scores))
+        points: list[Point] = []
+        for scores in run(logits, context, stages):
+            points.append(points[-1] if points and scores is points[-1].scores else Point.of(scores))
         return cls(stages, points, context, logits.size)
 
     @property
@@ -67,8 +69,7 @@ class Ledger:
     @property
     def p_final(self) -> Array:
         """The probabilities that the draw falls on, (S,) in ascending order of the survivors' ids."""
-        last = self.points[-1]
-        return np.exp(last.scores.values.astype(np.float64) - last.lse)
+        return self.points[-1].p
 
     @property
     def entropies(self) -> tuple[float, float]:
@@ -130,12 +131,13 @@ class Ledger:
 
     def _mass_kept(self, n: int) -> float:
         """Share of the probability before stage n that its survivors held."""
-        before, after = self.points[n], self.points[n + 1]
-        if after.scores.ids.size == before.scores.ids.size:
+        before, after, truncates = self.points[n], self.points[n + 1], self.stages[n].truncates
+        had, left = before.scores.ids, after.scores.ids
+        if left is had or (truncates and left.size == had.size):
             return 1.0
-        if self.stages[n].truncates:
+        if truncates:
             return min(math.exp(after.lse - before.lse), 1.0)
-        values = before.scores.values[places(before.scores, after.scores.ids)]
+        values = before.scores.values[places(before.scores, left)]
         return min(float(np.exp(values.astype(np.float64) - before.lse).sum()), 1.0)
 
 

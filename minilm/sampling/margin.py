@@ -16,7 +16,7 @@ from minilm.errors import MinilmError
 from minilm.records import Array
 from minilm.sampling.cuts import LIKELIEST, MOST, Cut, Truncation, nearest, smallest, truncations
 from minilm.sampling.knobs import choose, setting, survivors, turned
-from minilm.sampling.scores import Context
+from minilm.sampling.scores import Context, float32
 from minilm.sampling.stage import Stage
 
 __all__ = ["WOBBLE", "Change", "Margins", "is_fragile", "margins"]
@@ -58,7 +58,7 @@ def margins(logits: Array, context: Context, stages: Sequence[Stage], u: float |
     A logit is looked for among the likeliest tokens on both sides of the chosen one and at each cut,
     where a change moves the draw's interval most.
     """
-    logits = np.asarray(logits, dtype=np.float32)
+    logits = float32(logits)
     chosen = choose(logits, context, stages, u)
     runs = list(truncations(logits, context, stages))
     return Margins(
@@ -77,7 +77,7 @@ def is_fragile(
     The changes tried are those that move each end of the interval, and each cut, the furthest, and those
     in which one of the outermost survivors of a cut stays or goes alone.
     """
-    logits = np.asarray(logits, dtype=np.float32)
+    logits = float32(logits)
     chosen = choose(logits, context, stages, u)
     ups = _ups(logits, context, stages, chosen)
     changed = (logits + np.where(up, np.float32(wobble), np.float32(-wobble)) for up in ups)

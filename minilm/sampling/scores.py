@@ -13,7 +13,7 @@ from minilm.errors import MinilmError
 from minilm.one_line import one_line
 from minilm.records import Array
 
-__all__ = ["Context", "Scores", "largest", "places", "softmax32"]
+__all__ = ["Context", "Scores", "float32", "largest", "places", "softmax32"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,7 +36,7 @@ class Scores:
 
         Raises MinilmError for NaN and +inf (how many, and the first) and where nothing is left.
         """
-        values = np.asarray(logits, dtype=np.float32)
+        values = float32(logits)
         if isfinite(largest(values)) and isfinite(values[values.argmin()]):  # NaN is largest to argmax
             return cls(np.arange(values.size), values)
         bad = np.flatnonzero(np.isnan(values) | (values == np.inf))
@@ -81,6 +81,15 @@ class Context:
     def generated(self) -> int:
         """How many tokens have been generated so far."""
         return len(self.ids) - self.prompt_length
+
+
+def float32(values: Array) -> Array:
+    """The numbers as float32; one beyond its range becomes infinite, and is named where that matters."""
+    values = np.asarray(values)
+    if values.dtype == np.float32:
+        return values
+    with np.errstate(over="ignore"):
+        return values.astype(np.float32)
 
 
 def places(scores: Scores, wanted: Array | Sequence[int]) -> Array:

@@ -5,7 +5,7 @@ The stages themselves stand in stages.py (the common ones), more, penalties, for
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, ClassVar, cast
@@ -14,10 +14,11 @@ import numpy as np
 
 from minilm.errors import MinilmError
 from minilm.protocols import TextCodec
+from minilm.records import Array
 from minilm.sampling.scores import Context, Scores
 from minilm.sampling.sequences import SequenceTable
 
-__all__ = ["Stage", "bound"]
+__all__ = ["Stage", "bound", "run"]
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -89,6 +90,20 @@ def _plain(value: Any) -> Any:
         items = map(_plain, cast("Sequence[Any]", value))
         return tuple(items) if isinstance(value, tuple) else list(items)
     return value
+
+
+def run(logits: Array, context: Context, stages: Sequence[Stage]) -> Iterator[Scores]:
+    """The model's own scores, from logits (V,), and then what each stage leaves.
+
+    Raises MinilmError where the logits or a stage leave nothing.
+    """
+    scores = Scores.of(logits)
+    yield scores
+    for stage in stages:
+        scores = stage(scores, context)
+        if not scores.ids.size:
+            raise MinilmError(f"{stage!r} removed every token, so none can follow; loosen it")
+        yield scores
 
 
 def bound(stage: Stage, table: SequenceTable | None) -> SequenceTable:

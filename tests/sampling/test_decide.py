@@ -5,8 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from minilm.errors import MinilmError
 from minilm.records import Removal
 from minilm.sampling import Bias, Context, Greedy, MinP, RepetitionPenalty, Temperature, TopK, TopP, decide
+from minilm.sampling.forcing import ForcedEos
 
 CONTEXT = Context(np.array([0, 2, 2]), 1)
 STAGES = (
@@ -61,6 +63,28 @@ def test_the_mass_that_a_truncation_keeps_is_what_the_survivors_held():
     assert effect.survivors == 2
     assert effect.chosen == pytest.approx(-np.log(0.8), abs=1e-6)
     assert effect.entropy == pytest.approx(-(0.625 * np.log(0.625) + 0.375 * np.log(0.375)), abs=1e-6)
+
+
+def test_a_stage_that_forces_another_token_than_the_lone_survivor_keeps_no_mass():
+    last = Context(np.array([0]), 1, limit=1)
+    kept = decide(np.float32([1, 2, 3]), last, (TopK(1), ForcedEos(0)), 0.1, texts).stages
+    assert [effect.mass_kept for effect in kept] == [pytest.approx(0.6652, abs=1e-4), 0.0]
+    assert [effect.survivors for effect in kept] == [1, 1]
+
+
+def test_a_logit_too_large_for_float32_is_named_like_an_infinite_one():
+    with pytest.raises(MinilmError, match="1 of 3 logits are not finite, the first is inf at id 1"):
+        decide(np.array([0.0, 1e39, 1.0]), CONTEXT, (), 0.1, texts)
+
+
+def test_the_reason_counts_the_tokens_that_the_model_ranks_higher():
+    said = [decide(np.float32([3, 2, 2, 1]), CONTEXT, (), u, texts).reason for u in (0.1, 0.7, 0.8, 0.99)]
+    assert said[0] == "drawn, and the most likely one"
+    assert [reason.removeprefix("drawn, though the model ranks ") for reason in said[1:]] == [
+        "1 token higher",
+        "2 tokens higher",
+        "3 tokens higher",
+    ]
 
 
 def test_a_removed_candidate_names_its_stage_and_the_number_that_failed():

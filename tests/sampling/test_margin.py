@@ -37,6 +37,18 @@ def test_choose_takes_what_decide_takes():
             assert choose(logits, HERE, stages, draw) == decision.chosen.id
 
 
+def test_choose_takes_what_decide_takes_at_every_end_of_its_intervals():
+    dice = np.random.default_rng(3)
+    for _ in range(40):
+        logits = dice.normal(size=30).astype(np.float32) * 3
+        p = np.exp(logits.astype(np.float64) - np.log(np.exp(logits.astype(np.float64)).sum()))
+        ends = np.cumsum(p)[:-1]
+        for u in [*ends, *np.nextafter(ends, 0), *np.nextafter(ends, 1), 1 - 2.0**-53]:
+            decision = decide(logits, HERE, (), float(u), lambda i: (str(i), b""))
+            assert choose(logits, HERE, (), float(u)) == decision.chosen.id
+            assert decision.interval[0] <= u < decision.interval[1]
+
+
 def test_the_smallest_change_of_a_logit_is_as_small_as_trying_every_token_finds():
     """Oracle: all 12 tokens, both signs, on a fine grid of 4,000 changes."""
     for logits, stages, u in cases(21):
