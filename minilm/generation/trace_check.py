@@ -1,18 +1,19 @@
 """The audit of a trace: the identities that every honest record of a run keeps, each with its line.
 
-What a line must look like is in trace_schema.py, what a step owes to itself in trace_identities.py; here
-is what the lines owe to one another.
+What a line must look like is in trace_schema.py, what a step owes to itself in trace_identities.py, what the
+lines owe to one another in trace_joins.py. A line is read, checked and dropped, however long the file is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from minilm.errors import MinilmError
 from minilm.generation.trace_identities import check_step
+from minilm.generation.trace_joins import Names, asked_owes, follows, vocabulary_owes
 from minilm.generation.trace_line import parse_line
 from minilm.generation.trace_reading import step_of, trace_rows
 from minilm.records import Step
@@ -36,7 +37,7 @@ def check_trace(path: str | Path) -> Iterator[Violation]:
     """Every violation in a file, in order. Raises MinilmError where the file cannot be read."""
     start: dict[str, Any] | None = None
     end: dict[str, Any] | None = None
-    steps: list[Step] = []
+    run, names = _Run(), Names()
     number, place = 0, "Its value"
     for number, row in trace_rows(path):
         try:
@@ -50,43 +51,48 @@ def check_trace(path: str | Path) -> Iterator[Violation]:
             start = line["start"]
         elif "end" in line:
             end = line["end"]
-            yield from (Violation(number, "join", what) for what in _end(steps, line["end"]))
-        elif "vocabulary" not in line:
+            yield from (Violation(number, "join", what) for what in run.owed(line["end"]))
+        elif "vocabulary" in line:
+            names.learn(line["vocabulary"])
+            yield from (
+                Violation(number, "names", what) for what in vocabulary_owes(start, line["vocabulary"])
+            )
+        else:
             step = step_of(line)
-            found = [*check_step(step), *_sequence(start, steps[-1] if steps else None, step)]
+            found = [*check_step(step), *_among_lines(start, run.last, step, names)]
             yield from (Violation(number, identity, what) for identity, what in found)
-            steps.append(step)
+            run.add(step)
     if end is None:
         yield Violation(number, "join", "the line that ends a trace is missing: the run was cut short")
 
 
-def _sequence(start: dict[str, Any] | None, before: Step | None, step: Step) -> Iterator[tuple[str, str]]:
-    """What a step owes to the one before it."""
-    if before is None:
-        if start and start["prompt_ids"] and start["prompt_ids"][-1] != step.id:
-            yield "join", f"the prompt ends with id {start['prompt_ids'][-1]}, the first step read {step.id}"
-        return
-    owed = {
-        "index": before.index + 1,
-        "position": before.position + 1,
-        "id": before.decision.chosen.id,
-        "offset": before.offset + len(before.new_text.encode()),
-    }
-    for name, value in owed.items():
-        if getattr(step, name) != value:
-            yield "join", f"{name} is {getattr(step, name)}, {value} follows from the step before"
-    if before.finish:
-        yield "join", f"a step follows one that ended the text ({before.finish})"
+def _among_lines(
+    start: dict[str, Any] | None, before: Step | None, step: Step, names: Names
+) -> Iterator[tuple[str, str]]:
+    """What a step owes to the other lines."""
+    yield from (("join", what) for what in follows(start, before, step))
+    yield from (("names", what) for what in names.owes(step))
+    if start is not None:
+        yield from asked_owes(start, step)
 
 
-def _end(steps: Sequence[Step], end: dict[str, Any]) -> Iterator[str]:
-    """What the last line owes to all of them."""
-    owed = {
-        "ids": [step.decision.chosen.id for step in steps],
-        "text": "".join(step.new_text for step in steps),
-        "steps": len(steps),
-        "finish": steps[-1].finish if steps else None,
-    }
-    for name, value in owed.items():
-        if end[name] != value:
-            yield f"{name} of the end is not what the steps give"
+class _Run:
+    """What the last line is held against: the ids and the text so far, and the last step alone."""
+
+    def __init__(self) -> None:
+        self.last: Step | None = None
+        self._ids: list[int] = []
+        self._text: list[str] = []
+
+    def add(self, step: Step) -> None:
+        self.last = step
+        self._ids.append(step.decision.chosen.id)
+        self._text.append(step.new_text)
+
+    def owed(self, end: dict[str, Any]) -> Iterator[str]:
+        """Where the last line is not what the steps give."""
+        finish = self.last.finish if self.last else None
+        owed = {"ids": self._ids, "text": "".join(self._text), "steps": len(self._ids), "finish": finish}
+        for name, value in owed.items():
+            if end[name] != value:
+                yield f"{name} of the end is not what the steps give"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -65,10 +64,10 @@ def read_trace(path: str | Path) -> Trace:
 def trace_rows(path: str | Path) -> Iterator[tuple[int, bytes]]:
     """The lines of a file with their numbers, from 1. Raises MinilmError where it cannot be read."""
     try:
-        raw = Path(path).read_bytes()
+        with Path(path).open("rb") as file:
+            yield from enumerate(file, 1)
     except OSError as error:
         raise MinilmError(f"Trace {path} cannot be read: {error.strerror}") from error
-    yield from enumerate(io.BytesIO(raw), 1)
 
 
 def _whole(row: bytes) -> bool:

@@ -1,0 +1,83 @@
+"""What the numbers over all tokens owe to the candidates and to one another: entropies, adaptive k, the norm.
+
+They are bounds: what a trace does not show of the other tokens cannot be known without its logits.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from minilm.generation.trace_numbers import TOLERANCE, apart, temperature, truncates
+from minilm.numerics import LARGEST_K
+from minilm.records import Distribution, Step
+
+__all__ = ["distributions_owe", "embedding_owes"]
+
+_MASS, _LEAST_K = 0.95, 8  # of the adaptive k, as in numerics.adaptive_k
+
+
+def distributions_owe(step: Step) -> Iterator[str]:
+    """Adaptive k, its mass and the entropies; and what a stage that only removes leaves of them."""
+    decision = step.decision
+    best = [c.p_model for n, c in enumerate(decision.candidates, 1) if c.rank == n]
+    yield from _held("raw", decision.raw, best)
+    labels = [effect.stage for effect in decision.stages]
+    if all(truncates(label) or temperature(label) is not None for label in labels):
+        left = [c.p_final for n, c in enumerate(decision.candidates, 1) if c.rank == n and c.p_final > 0]
+        yield from _held("final", decision.final, left)
+    k, few = decision.final.k_used, decision.final.mass_used < 1 - TOLERANCE  # others are above 0
+    if k > decision.survivors or (few and k < _LEAST_K):
+        yield f"final k_used is {k} of {decision.survivors} survivors"
+    entropy, survivors = decision.raw.entropy, None
+    for effect in decision.stages:
+        if survivors is not None and effect.survivors > survivors:
+            yield f"{effect.stage}: {effect.survivors} survivors, {survivors} before it"
+        whole = effect.survivors == survivors or temperature(effect.stage) is not None
+        if whole and apart(effect.mass_kept, 1.0):
+            yield f"{effect.stage}: removed nothing, though mass kept is {effect.mass_kept:.9g}"
+        if truncates(effect.stage):
+            gone = None if survivors is None else max(survivors - effect.survivors, 0)
+            low, high = _before(effect.mass_kept, effect.entropy, gone)
+            if not low - TOLERANCE <= entropy <= high + TOLERANCE:
+                yield f"{effect.stage}: entropy {entropy:.9g} before it, {low:.9g} to {high:.9g} can be"
+        entropy, survivors = effect.entropy, effect.survivors
+
+
+def _held(name: str, found: Distribution, best: list[float]) -> Iterator[str]:
+    """k_used and mass_used against the best probabilities that are shown, best first."""
+    k, mass = found.k_used, found.mass_used
+    shown = math.fsum(best[:k])
+    most = shown + (k - len(best)) * best[-1] if best and k > len(best) else shown
+    if best and not shown - TOLERANCE <= mass <= most + TOLERANCE:
+        yield f"{name} mass_used is {mass:.9g}, the {k} best tokens hold {shown:.9g} to {most:.9g}"
+    if k > LARGEST_K or (k < LARGEST_K and mass < _MASS - TOLERANCE):
+        yield f"{name} k_used is {k}, though they hold {mass:.9g}"
+    if _LEAST_K < k <= len(best) + 1 and math.fsum(best[: k - 1]) >= _MASS + TOLERANCE:
+        yield f"{name} k_used is {k}, though {k - 1} tokens hold {math.fsum(best[: k - 1]):.9g}"
+    rest = 1.0 - math.fsum(best)
+    if best and best[-1] > 0 and rest > TOLERANCE:
+        least = -sum(p * math.log(p) for p in best) - rest * math.log(best[-1])
+        if found.entropy < least - TOLERANCE:
+            yield f"{name} entropy is {found.entropy:.9g}, the best tokens alone make {least:.9g}"
+
+
+def _before(mass: float, entropy: float, gone: int | None) -> tuple[float, float]:
+    """The least and the most entropy before a cut that kept `mass`, by the grouping rule (Shannon, 1948)."""
+    lost = max(1.0 - mass, 0.0)
+    low = mass * entropy - sum(share * math.log(share) for share in (mass, lost) if share > 0)
+    if gone is None:
+        return low, math.inf
+    return low, low + lost * math.log(gone) if gone else entropy
+
+
+def embedding_owes(step: Step) -> Iterator[str]:
+    """The shape and the norm of the vector; float32, as models answer."""
+    embedding = step.embedding
+    norm = float(np.linalg.norm(embedding.vector.astype(np.float64)))
+    if embedding.shape != embedding.vector.shape:
+        yield f"the shape is {embedding.shape}, the vector's {embedding.vector.shape}"
+    if abs(embedding.norm - norm) > 10 * TOLERANCE * max(1.0, norm):
+        yield f"the norm is {embedding.norm:.9g}, the vector's {norm:.9g}"
