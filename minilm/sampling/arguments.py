@@ -5,13 +5,14 @@ What holds of one stage alone stands in that stage.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from minilm.errors import MinilmError
 
-__all__ = ["HUGE", "check_ids", "check_last", "check_whole", "is_id", "is_whole"]
+__all__ = ["HUGE", "check_ids", "check_known", "check_last", "check_whole", "is_id", "is_whole"]
 
 HUGE = 1e30
 """No number of a stage is larger, so that scores, which are float32, stay finite."""
@@ -41,6 +42,12 @@ def check_ids(stage: str, ids: Any) -> None:
     """Raise MinilmError for what is no sequence of ids."""
     if not hasattr(ids, "__len__") or not all(map(is_id, ids)):
         raise MinilmError(f"{stage} must be a list of ids, whole numbers from 0, got {ids!r:.80}")
+
+
+def check_known(ids: Iterable[int], vocab_size: int) -> None:
+    """Raise MinilmError for an id that no token has."""
+    if unknown := next((i for i in ids if i >= vocab_size), 0):
+        raise MinilmError(f"A stage speaks of id {unknown}, and the vocabulary has 0 to {vocab_size - 1}")
 
 
 def check_last(stage: str, last: object) -> None:

@@ -23,16 +23,19 @@ from minilm.sampling.stages import Bias, Greedy, MinP, RepetitionPenalty, Temper
 
 __all__ = ["DIALECTS", "PRESETS", "arrange"]
 
+_CONSTRAINTS: tuple[type[Stage], ...] = (Choice, Regex, Grammar, JsonSchema)
+
 DIALECTS: dict[str, tuple[type[Stage], ...]] = {
     "hf": (
         SequenceBias, Bias, RepetitionPenalty, NoRepeatNgram, BadWords, MinLength, MinNewTokens,
-        Choice, Regex, Grammar, JsonSchema, ForcedBos, ForcedEos, LengthDecay, Suppress, SuppressAtBegin,
+        *_CONSTRAINTS, ForcedBos, ForcedEos, LengthDecay, Suppress, SuppressAtBegin,
         Temperature, TopH, TopK, TopP, MinP, Typical, Epsilon, Eta, Greedy,
     ),
     "llama.cpp": (
-        Bias, RepetitionPenalty, Frequency, Presence, TopK, Typical, TopP, MinP, Temperature, Greedy,
+        Bias, *_CONSTRAINTS, RepetitionPenalty, Frequency, Presence,
+        TopK, Typical, TopP, MinP, Temperature, Greedy,
     ),
-    "openai": (Bias, Presence, Frequency, Temperature, TopP, Greedy),
+    "openai": (Bias, *_CONSTRAINTS, Presence, Frequency, Temperature, TopP, Greedy),
 }  # fmt: skip
 
 PRESETS = {  # name -> stages, in the order of transformers

@@ -10,7 +10,7 @@ import numpy as np
 
 from minilm.errors import MinilmError
 from minilm.protocols import TextCodec
-from minilm.sampling.arguments import HUGE, check_ids, check_whole
+from minilm.sampling.arguments import HUGE, check_ids, check_known, check_whole
 from minilm.sampling.scores import Context, Scores, places
 from minilm.sampling.stage import Stage
 
@@ -87,6 +87,11 @@ class Suppress(Stage):
     def __post_init__(self) -> None:
         check_ids(type(self).__name__, self.ids)
 
+    def bind(self, codec: TextCodec) -> Stage:
+        """The same stage. MinilmError for an id that is not in the codec's vocabulary."""
+        check_known(self.ids, codec.vocab_size)
+        return self
+
     def __call__(self, scores: Scores, context: Context) -> Scores:
         """The others."""
         return _without(scores, self.ids)
@@ -114,8 +119,7 @@ class _Forced(Stage):
 
     def bind(self, codec: TextCodec) -> Stage:
         """The same stage. MinilmError for an id that is not in the codec's vocabulary."""
-        if self.token_id >= codec.vocab_size:
-            raise MinilmError(f"{self!r} forces an id that is not in the vocabulary of {codec.vocab_size}")
+        check_known([self.token_id], codec.vocab_size)
         return self
 
 

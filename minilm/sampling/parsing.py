@@ -8,6 +8,10 @@ from __future__ import annotations
 import ast
 import re
 import warnings
+from dataclasses import fields
+from difflib import get_close_matches
+from inspect import Signature, signature
+from typing import Any
 
 from minilm.errors import MinilmError
 from minilm.sampling import constraint, forcing, more, penalties, stages
@@ -83,13 +87,36 @@ def _stage(text: str) -> Stage:
     call = _Infinity().visit(_tree(text))
     if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
         raise MinilmError(f"A stage is written like TopK(40), got {text!r}")
-    if call.func.id not in STAGES:
-        raise MinilmError(f"No stage is called {call.func.id}; there are {', '.join(STAGES)}")
+    kind = STAGES.get(call.func.id)
+    if kind is None:
+        raise MinilmError(f"No stage is called {call.func.id}{_meant(call.func.id)}")
+    told = {f.name for f in fields(kind) if f.repr}
+    takes = Signature([p for p in signature(kind).parameters.values() if p.name in told])
     try:
-        arguments = [ast.literal_eval(node) for node in call.args]
-        named = {k.arg or "**": ast.literal_eval(k.value) for k in call.keywords}
-        return STAGES[call.func.id](*arguments, **named)
+        given = takes.bind(
+            *(_literal(node, text) for node in call.args),
+            **{k.arg or "**": _literal(k.value, text) for k in call.keywords},
+        )
+        return kind(*given.args, **given.kwargs)
     except MinilmError:
         raise
     except (TypeError, ValueError, AttributeError) as error:
-        raise MinilmError(f"The stage {text!r} does not fit: {error}") from error
+        wanted = ", ".join(f"{p.name}: {p.annotation}" for p in takes.parameters.values()) or "nothing"
+        raise MinilmError(f"The stage {text!r:.80} does not fit: {kind.__name__} takes {wanted}") from error
+
+
+def _literal(node: ast.expr, text: str) -> Any:
+    try:
+        return ast.literal_eval(node)
+    except (TypeError, ValueError) as error:
+        odd = next((part for part in ast.walk(node) if isinstance(part, ast.Name)), node)
+        raise MinilmError(
+            f"The stage {text!r:.80} holds {ast.unparse(odd)!r:.40}; it may hold numbers, quoted texts, "
+            "True, False and None, alone or in lists and dicts"
+        ) from error
+
+
+def _meant(name: str) -> str:
+    lower = {known.lower(): known for known in STAGES}
+    near = get_close_matches(name.lower(), lower, 1)
+    return f"; is it {lower[near[0]]}?" if near else f"; there are {', '.join(STAGES)}"

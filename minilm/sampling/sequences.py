@@ -13,7 +13,7 @@ import numpy as np
 from minilm.errors import MinilmError
 from minilm.protocols import TextCodec
 from minilm.records import Array
-from minilm.sampling.arguments import HUGE, is_id
+from minilm.sampling.arguments import HUGE, check_known, is_id
 from minilm.sampling.scores import Context, Scores, places
 
 __all__ = ["SequenceTable", "check_bias", "check_word", "exact", "spellings"]
@@ -95,10 +95,12 @@ def check_word(stage: str, word: Any) -> None:
 
 
 def exact(word: str | int | Sequence[int], codec: TextCodec) -> tuple[int, ...]:
-    """A word as ids: a text exactly as it is written, ids as they are."""
+    """A word as ids: a text exactly as it is written, ids as they are. MinilmError where one is unknown."""
     if isinstance(word, str):
         return tuple(codec.encode(word))
-    return tuple(word) if isinstance(word, Sequence) else (word,)
+    ids = tuple(word) if isinstance(word, Sequence) else (word,)
+    check_known(ids, codec.vocab_size)
+    return ids
 
 
 def spellings(word: str | int | Sequence[int], codec: TextCodec) -> list[tuple[int, ...]]:

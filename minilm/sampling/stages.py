@@ -173,7 +173,7 @@ class MinP(Stage):
     def reasons(self, before: Scores, context: Context, ids: Sequence[int]) -> list[str]:
         """The two numbers that were compared."""
         p = softmax32(before.values)
-        return [f"{v:.4f} < {self.m} × {p.max():.4f}" for v in p[places(before, ids)].tolist()]
+        return [f"{v:.4g} < {self.m} × {p.max():.4g}" for v in p[places(before, ids)].tolist()]
 
 
 @dataclass(frozen=True, repr=False, eq=False)

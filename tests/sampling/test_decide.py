@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from minilm.bench.words import Words
 from minilm.errors import MinilmError
 from minilm.records import Removal
 from minilm.sampling import Bias, Context, Greedy, MinP, RepetitionPenalty, Temperature, TopK, TopP, decide
@@ -13,7 +14,7 @@ from minilm.sampling.forcing import ForcedEos
 CONTEXT = Context(np.array([0, 2, 2]), 1)
 STAGES = (
     RepetitionPenalty(1.3),
-    Bias({4: 1.5}).bind(None),
+    Bias({4: 1.5}).bind(Words(40)),
     Temperature(0.8),
     TopK(12),
     TopP(0.9),
@@ -92,7 +93,7 @@ def test_a_removed_candidate_names_its_stage_and_the_number_that_failed():
     decision = decide(logits, CONTEXT, (TopK(3), TopP(0.75), MinP(0.7)), 0.1, texts)
     assert [c.removed_by for c in decision.candidates] == [
         None,
-        Removal("MinP(0.7)", "0.3750 < 0.7 × 0.6250"),
+        Removal("MinP(0.7)", "0.375 < 0.7 × 0.625"),
         Removal("TopP(0.75)", "0.8421 reached before it"),
         Removal("TopK(3)", "rank 4 > 3"),
     ]

@@ -111,7 +111,8 @@ def test_sequences_that_stand_in_the_context_are_found_as_transformers_finds_the
             (f"BadWords({bans})", hf.NoBadWordsLogitsProcessor([*map(list, bans)], EOS)),
         ):
             (stage,) = parse(text)
-            after = stage.bind(SimpleNamespace())(Scores.of(logits), Context(ids, 1, (EOS,)))
+            bound = stage.bind(SimpleNamespace(vocab_size=logits.size))
+            after = bound(Scores.of(logits), Context(ids, 1, (EOS,)))
             expected = oracle(torch.tensor(ids)[None], torch.tensor(logits)[None])[0].numpy()
             assert after.ids.tolist() == np.flatnonzero(expected > -np.inf).tolist(), (text, ids)
             np.testing.assert_allclose(after.values, expected[after.ids], rtol=1e-6, atol=1e-6)
@@ -123,6 +124,12 @@ def test_dialects_put_the_same_stages_in_their_own_order():
     stages = parse("TopP(0.9) Temperature(0.8) Frequency(0.1)")
     assert spell(arrange(stages, "openai")) == "Frequency(0.1) Temperature(0.8) TopP(0.9)"
     assert spell(arrange(stages, "llama.cpp")) == "Frequency(0.1, 64) TopP(0.9) Temperature(0.8)"
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_constraint_comes_before_the_cuts_in_every_dialect(dialect):
+    stages = parse("TopP(0.9) Temperature(0.8) Choice(['a']) Bias({3: 1})")
+    assert spell(arrange(stages, dialect)).startswith("Bias({3: 1}) Choice(['a']) T")
 
 
 def test_a_dialect_refuses_what_it_does_not_have():

@@ -30,6 +30,8 @@ def kept(stage, probabilities, context=CONTEXT):
 class WordCodec:
     """Words to fixed ids: "cat" is 1 2, " cat" is 5, "dog" is 3."""
 
+    vocab_size = 8
+
     def encode(self, text, special=False):
         return {"cat": [1, 2], " cat": [5], "dog": [3], " dog": [4, 3]}[text]
 
