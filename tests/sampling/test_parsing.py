@@ -57,7 +57,7 @@ def test_a_ban_is_written_as_minus_infinity():
         ("TopK", "written like TopK"),
         ("TopK(", "not closed"),
         ("Nothing(1)", "No stage is called Nothing; there are Bias, "),
-        ("topk(40)", "No stage is called topk; is it TopK\\?"),
+        ("TOPk(40)", "No stage is called TOPk; is it TopK\\?"),
         ("TopK()", "does not fit: TopK takes k: int$"),
         ("TopK(1, 2, 3)", "does not fit: TopK takes k: int$"),
         ("TopK(k=x)", "holds 'x'; it may hold numbers"),
