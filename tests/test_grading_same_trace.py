@@ -146,6 +146,13 @@ CASES = {
         lambda: [replace(s, position=s.position + 1) for s in REFERENCE],
         "position: yours 3, the reference 2.*positions count from 0",
     ),
+    "adaptive k is not held to what is left": (
+        lambda: [
+            replace(s, decision=replace(s.decision, final=replace(s.decision.final, k_used=8)))
+            for s in REFERENCE
+        ],
+        "k_used: yours 8, the reference 7; adaptive k is the fewest best .* than are left; by themselves",
+    ),
     "the run stops early": (lambda: REFERENCE[:4], "number of steps: yours 4, the reference 6"),
 }
 
@@ -156,6 +163,22 @@ def test_a_mistake_is_explained_in_one_sentence(case):
     with pytest.raises(AssertionError, match=words) as failure:
         assert_same_trace(student(), REFERENCE)
     assert "\n" not in str(failure.value)
+
+
+def test_runs_that_begin_late_are_explained_at_the_step_that_differs():
+    """A trace of a reopened session begins at step 5, and has two steps."""
+    student = [replace(s, decision=replace(s.decision, stages=s.decision.stages[:3])) for s in REFERENCE[4:]]
+    with pytest.raises(AssertionError, match=r"Step 5 differs at .*the stages are RepetitionPenalty"):
+        assert_same_trace(student, REFERENCE[4:])
+
+
+def test_what_is_no_number_does_not_pass():
+    first = REFERENCE[0]
+    student = replace(first, decision=replace(first.decision, margin=float("nan")))
+    with pytest.raises(
+        AssertionError, match=r"margin: yours nan.*the distance of the draw to the nearer end"
+    ):
+        assert_same_trace([student], [first])
 
 
 def test_equal_traces_pass_and_rounding_passes():

@@ -1,18 +1,20 @@
 """Where two runs part: the first step, the first stage within it, and by what margin.
 
-Steps are compared in the order in which a step is made: what was read, its embedding, the model's answer,
-every stage, the draw, the choice, the text. After the first other token the contexts differ, and it ends.
+The facts of a step, in the order in which it is made, are in trace_facts.py. After the first other token the
+contexts differ, and it ends.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import zip_longest
+from numbers import Integral, Real
 from typing import Any
 
+from minilm.generation.trace_facts import facts
 from minilm.generation.trace_reading import Trace
-from minilm.records import Candidate, Decision, Step
+from minilm.records import Candidate, Step
 
 __all__ = ["Difference", "diff", "first_difference"]
 
@@ -46,7 +48,7 @@ class Difference:
         """
         where = "What was asked differs" if self.index is None else f"Step {self.index + 1} differs"
         apart = "" if self.by is None else f" (apart by {self.by:.3g})"
-        start = f"{where} at {self.place}, {self.what}: {left} {_said(self.left)}, {right} "
+        start = f"{where} at {_printable(self.place)}, {self.what}: {left} {_said(self.left)}, {right} "
         return f"{start}{_said(self.right)}{apart}{self._parting(left, right)}"
 
     def _parting(self, left: str, right: str) -> str:
@@ -76,66 +78,45 @@ def diff(left: Trace, right: Trace, tolerance: float = 1e-5) -> Iterator[Differe
             yield found
         if found and found.chosen:
             return
-    if len(left.steps) != len(right.steps):
-        last = min(len(left.steps), len(right.steps))
-        yield Difference(last, "the end", "number of steps", len(left.steps), len(right.steps))
+    sizes = len(left.steps), len(right.steps)
+    if min(sizes) < max(sizes):
+        longer = left if sizes[0] > sizes[1] else right
+        yield Difference(longer.steps[min(sizes)].index, "the end", "number of steps", *sizes)
 
 
 def first_difference(left: Step, right: Step, tolerance: float = 1e-5) -> Difference | None:
-    """The first thing in which two steps differ, or None."""
+    """The first thing in which two steps differ, or None; its index is the right one's."""
     a, b = left.decision, right.decision
     parts = (a.chosen, b.chosen) if a.chosen.id != b.chosen.id else None
-    for place, what, x, y in _facts(left, right):
-        number = isinstance(x, float) and isinstance(y, float)
-        by = abs(x - y) if number and x != y else None
-        if (by > tolerance * max(1.0, abs(x), abs(y))) if by is not None else x != y:
+    for place, what, x, y in facts(left, right):
+        if _differ(x, y, tolerance):
+            by = abs(float(x) - float(y)) if _measured(x, y) else math.inf
             margins = (a.margin, b.margin) if parts else (None, None)
-            return Difference(left.index, place, what, x, y, by, parts, margins)
+            apart = by if math.isfinite(by) else None
+            return Difference(right.index, place, what, x, y, apart, parts, margins)
     return None
 
 
-def _facts(a: Step, b: Step) -> Iterator[tuple[str, str, Any, Any]]:
-    """Place, fact, and its two values, in the order in which a step is made."""
-    for name in ("index", "position", "id", "bytes"):
-        yield "what was read", name, getattr(a, name), getattr(b, name)
-    yield "the embedding", "shape", a.embedding.shape, b.embedding.shape
-    yield "the embedding", "norm", a.embedding.norm, b.embedding.norm
-    yield "the embedding", "cosine", a.embedding.cosine, b.embedding.cosine
-    yield from _decisions(a.decision, b.decision)
-    for name in ("new_text", "offset", "finish"):
-        yield "the text", name, getattr(a, name), getattr(b, name)
+def _measured(x: Any, y: Any) -> bool:
+    """Whether both are numbers, and one of them was measured and not counted."""
+    both = isinstance(x, Real) and isinstance(y, Real)
+    return both and not (isinstance(x, Integral) and isinstance(y, Integral))
 
 
-def _decisions(a: Decision, b: Decision) -> Iterator[tuple[str, str, Any, Any]]:
-    yield "the model", "entropy", a.raw.entropy, b.raw.entropy
-    for x, y in _common(a.candidates, b.candidates):
-        yield "the model", f"logit of {x.text!r} {x.id}", x.logit, y.logit
-        yield "the model", f"rank of {x.text!r} {x.id}", x.rank, y.rank
-    for x, y in zip_longest(a.stages, b.stages):
-        if x is None or y is None or x.stage != y.stage:
-            yield "the stages", "next one", _label(x), _label(y)
-            continue
-        yield x.stage, "survivors", x.survivors, y.survivors
-        yield x.stage, "mass kept", x.mass_kept, y.mass_kept
-        yield x.stage, "entropy", x.entropy, y.entropy
-    for x, y in _common(a.candidates, b.candidates):
-        yield "the final distribution", f"p of {x.text!r} {x.id}", x.p_final, y.p_final
-    yield "the draw", "u", a.u, b.u
-    yield "the choice", "forced", a.forced, b.forced
-    yield "the choice", "id", a.chosen.id, b.chosen.id
-
-
-def _common(a: Sequence[Candidate], b: Sequence[Candidate]) -> list[tuple[Candidate, Candidate]]:
-    others = {c.id: c for c in b}
-    return [(c, others[c.id]) for c in a if c.id in others]
-
-
-def _label(effect: Any) -> str | None:
-    return None if effect is None else effect.stage
+def _differ(x: Any, y: Any, tolerance: float) -> bool:
+    """Whether two facts differ: of two numbers, one of which is infinite or none at all, always."""
+    if not _measured(x, y) or x == y or not (math.isfinite(x) and math.isfinite(y)):
+        return bool(x != y)
+    return abs(float(x) - float(y)) > tolerance * max(1.0, abs(x), abs(y))
 
 
 def _said(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
-    text = "none" if value is None else str(value) if isinstance(value, str | int) else repr(value)
+    text = "none" if value is None else _printable(value) if isinstance(value, str) else repr(value)
     return text if len(text) <= 60 else text[:59] + "…"
+
+
+def _printable(text: str) -> str:
+    """A text as it is, or quoted where it is empty or holds what would not stay on its line."""
+    return text if text and text.isprintable() else repr(text)

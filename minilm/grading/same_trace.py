@@ -13,11 +13,18 @@ from minilm.records import Step
 
 __all__ = ["assert_same_trace"]
 
+_ADAPTIVE = "adaptive k is the fewest best tokens that hold 0.95, from 8 to 64, and never more than are left"
+_CUMULATIVE = "the draw falls on the cumulative sum in ascending order of ids"
 _HINTS = {  # (place or kind of stage, fact or "") -> what it mostly comes from
     ("the start", ""): "give both runs the same prompt, stages and seed",
     ("what was read", "id"): "a step reads the last token so far: of the prompt, then the one just chosen",
     ("what was read", "position"): "positions count from 0 over prompt and text together",
     ("what was read", "index"): "steps count from 0 over generated tokens",
+    ("the model", "k_used"): _ADAPTIVE,
+    ("the model", "mass_used"): _ADAPTIVE,
+    ("the final distribution", "k_used"): _ADAPTIVE,
+    ("the final distribution", "mass_used"): _ADAPTIVE,
+    ("the choice", "margin"): "the margin is the distance of the draw to the nearer end of its interval",
     ("the embedding", ""): "the embedding is that of the token read, its cosine to the one read before",
     ("the model", ""): "let the model read the whole prompt, and hand its state back at every step",
     ("Temperature", ""): "scores are divided by the temperature, before the softmax",
@@ -31,7 +38,9 @@ _HINTS = {  # (place or kind of stage, fact or "") -> what it mostly comes from
     ("Greedy", ""): "the best token alone is left, of equals the lowest id",
     ("the final distribution", ""): "after the last stage the probabilities must add up to 1 again",
     ("the draw", ""): "u is a function of seed, position and branch: minilm.dice.draw(seed, position)",
-    ("the choice", ""): "the draw falls on the cumulative sum in ascending order of ids",
+    ("the choice", "id"): _CUMULATIVE,
+    ("the choice", "low"): _CUMULATIVE,
+    ("the choice", "high"): _CUMULATIVE,
     ("the text", "new_text"): "push every id into codec.stream(); decoding one id alone breaks characters",
     ("the text", "offset"): "offsets count bytes of UTF-8, not characters",
     ("the text", "finish"): "a text ends on EOS, a stop string, the limit or a full context",
@@ -68,21 +77,21 @@ def _explained(found: Difference, own: Trace, right: Trace) -> str:
     parts = [found.sentence("yours", "the reference")]
     kind = found.place.partition("(")[0]
     hint = _HINTS.get((kind, found.what)) or _HINTS.get((kind, ""))
-    if found.place == "the stages":
-        hint = _order(found, own, right)
+    steps = zip(own.steps, right.steps, strict=False)
+    pair = next((pair for pair in steps if pair[1].index == found.index), None)
+    if pair and found.place == "the stages":
+        hint = _order(*pair)
     if hint:
         parts.append(hint)
-    if found.index is not None and found.index < len(own.steps):
-        broken = next(check_step(own.steps[found.index]), None)
-        if broken:
-            parts.append(f"by themselves, too, your numbers do not fit ({broken[0]}: {broken[1]})")
+    broken = next(check_step(pair[0]), None) if pair else None
+    if broken:
+        parts.append(f"by themselves, too, your numbers do not fit ({broken[0]}: {broken[1]})")
     return "; ".join(parts)
 
 
-def _order(found: Difference, own: Trace, right: Trace) -> str:
+def _order(student: Step, reference: Step) -> str:
     """Whether other stages ran, or the same ones in another order."""
-    index = found.index or 0
-    a, b = ([effect.stage for effect in run.steps[index].decision.stages] for run in (own, right))
+    a, b = ([effect.stage for effect in step.decision.stages] for step in (student, reference))
     same = sorted(a) == sorted(b)
     wanted = " ".join(b) or "none"
     return f"the same stages in another order; it matters: {wanted}" if same else f"the stages are {wanted}"
