@@ -6,11 +6,10 @@ another token would have been taken, the text would have parted.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -18,12 +17,13 @@ import numpy as np
 from minilm.dice import draw
 from minilm.errors import MinilmError
 from minilm.generation.logits_file import logits_path, read_logits
-from minilm.generation.settings import bind, throws_dice
+from minilm.generation.settings import throws_dice
 from minilm.generation.texts import TokenTexts
 from minilm.generation.trace_reading import Trace, read_trace
+from minilm.generation.trace_vocabulary import TraceVocabulary
 from minilm.one_line import one_line
 from minilm.records import Array, Decision, Step
-from minilm.sampling import Context, Stage, decide
+from minilm.sampling import Context, Stage, decide, parse
 from minilm.sampling.margin import Margins, margins
 
 __all__ = ["Recording", "Replayed", "open_recording"]
@@ -63,16 +63,17 @@ class Recording:
         return TokenTexts(self._codec)  # type: ignore[arg-type]
 
     @cached_property
-    def _codec(self) -> _Vocabulary:
-        return _Vocabulary(self.trace.vocabulary or {"bytes": [], "names": {}})
+    def _codec(self) -> TraceVocabulary:
+        return TraceVocabulary(self.trace.vocabulary)
 
     def stages(self, index: int) -> tuple[Stage, ...]:
         """The stages of a recorded step, as its ledger names them."""
         return self.bound(" ".join(effect.stage for effect in self.trace.steps[index].decision.stages))
 
     def bound(self, stages: Sequence[Stage] | str) -> tuple[Stage, ...]:
-        """Stages, or their text, ready for a replay. MinilmError where they speak of words."""
-        return bind(stages, self._codec)  # type: ignore[arg-type]
+        """Stages, or their text, ready for a replay. MinilmError for words that the recorded stages lack."""
+        pipeline = parse(stages) if isinstance(stages, str) else stages
+        return tuple(map(self._codec.bind, pipeline))
 
     def asked(self, index: int, stages: Sequence[Stage]) -> tuple[Array, Context, float | None]:
         """Logits (V,), context and draw of a step; the draw is that of the recorded dice."""
@@ -120,25 +121,11 @@ def open_recording(path: str | Path) -> Recording:
     chosen = [step.decision.chosen.id for step in trace.steps]
     if outside := [i for i in (*prompt, *chosen, *trace.start["watch"]) if not 0 <= i < size]:
         raise MinilmError(f"Trace {path} names id {outside[0]}, and its vocabulary has {size}; it is damaged")
-    return Recording(trace, read_logits(logits_path(path), size, len(trace.steps)))
-
-
-class _Vocabulary:
-    """The vocabulary in a trace, where a tokenizer is asked for: it names ids, and reads no words."""
-
-    special_ids: Mapping[str, int] = MappingProxyType({})
-
-    def __init__(self, vocabulary: Mapping[str, Any]) -> None:
-        self._bytes, self._names = vocabulary["bytes"], vocabulary["names"]
-        self.vocab_size = len(self._bytes)
-
-    def piece(self, token_id: int) -> str:
-        """What stands for a token without bytes."""
-        return self._names.get(str(token_id), f"<{token_id}>")
-
-    def piece_bytes(self, token_id: int) -> bytes:
-        """The bytes of a token."""
-        return bytes.fromhex(self._bytes[token_id])
-
-    def __getattr__(self, name: str) -> Any:
-        raise MinilmError("A trace carries no tokenizer, so a stage cannot speak of words; write their ids")
+    logits = read_logits(logits_path(path), size, len(trace.steps))
+    for step, row in zip(trace.steps, logits, strict=False):
+        if any(row[c.id] != c.logit for c in step.decision.candidates if c.id < size):
+            raise MinilmError(
+                f"Logits {logits_path(path)} are those of another run: at step {step.index + 1} they are not "
+                "the ones in the trace"
+            )
+    return Recording(trace, logits)

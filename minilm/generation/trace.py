@@ -2,7 +2,8 @@
 
 Keys are the field names of the records; bytes are hexadecimal; a number that JSON cannot spell (-inf)
 is null. Every line is flushed as it is written, so a crash loses at most the line being written. With
-logits, which go to a file of their own, the trace also carries the bytes of every token.
+logits, which go to a file of their own, the trace also carries its vocabulary, so that a replay can name what
+it draws.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import numpy as np
 from minilm.generation.cursor import Cursor
 from minilm.generation.logits_file import LogitsWriter
 from minilm.generation.trace_schema import SCHEMA
+from minilm.generation.trace_vocabulary import trace_vocabulary
 from minilm.records import Array, Step
 from minilm.sampling import spell
 
@@ -73,13 +75,6 @@ def _start_line(cursor: Cursor) -> dict[str, Any]:
     }
 
 
-def _vocabulary_line(cursor: Cursor) -> dict[str, Any]:
-    """Every token in hexadecimal, so that a replay can name what it draws; the names of those without."""
-    tokens = [cursor.texts(i) for i in range(cursor.model.vocab_size)]
-    names = {str(i): text for i, (text, raw) in enumerate(tokens) if not raw}
-    return {"vocabulary": {"bytes": [raw.hex() for _, raw in tokens], "names": names}}
-
-
 class TraceWriter:
     """Writes a trace, line by line, flushed; a context manager over an open text file.
 
@@ -95,7 +90,8 @@ class TraceWriter:
         self._logits = None if logits is None else LogitsWriter(logits, cursor.model.vocab_size)
         self._write(_start_line(cursor))
         if logits is not None:
-            self._write(_vocabulary_line(cursor))
+            asked = cursor.model.vocab_size, cursor.settings.stages, cursor.codec
+            self._write({"vocabulary": trace_vocabulary(cursor.texts, *asked)})
 
     def step(self, step: Step, logits: Array | None = None) -> None:
         """Write one step; logits (V,): of this step, where they are kept, written before it."""

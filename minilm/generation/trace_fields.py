@@ -74,6 +74,7 @@ MEANINGS = {
     "start.branch": "Whose dice were thrown at the start.",
     "vocabulary.bytes": "The bytes of every token, hexadecimal, by id.",
     "vocabulary.names": "What stands for the tokens without bytes, by id.",
+    "vocabulary.words": "The ids of every word of the recorded stages, where they have words.",
     "end.ids": "The ids of all chosen tokens.",
     "end.text": "The whole generated text.",
     "end.finish": "Why the text ended; null where it was left before its end.",

@@ -32,7 +32,7 @@ _PLAIN: dict[Any, dict[str, Any]] = {
     np.ndarray: {"type": "array", "items": {"type": "number"}},
 }
 _NULLABLE = ("Candidate.logit", "Candidate.logp_model")  # -inf, which JSON cannot spell
-_LATER = ("StageEffect.cut", "Decision.fragile")  # a trace written before they were known has none
+_LATER = ("StageEffect.cut", "Decision.fragile", "vocabulary.words")  # older traces have none
 _CLOSED: dict[str, Any] = {"additionalProperties": False}
 
 
@@ -50,7 +50,7 @@ def trace_schema() -> dict[str, Any]:
     start |= {"seed": int, "top": int, "max_tokens": int | None, "stop": list[str]}
     start |= {"eos_ids": ints, "watch": ints, "branch": int}
     end = {"ids": ints, "text": text, "finish": str | None, "steps": int, "error": text}
-    vocabulary = {"bytes": list[bytes], "names": Mapping[int, str]}
+    vocabulary = {"bytes": list[bytes], "names": Mapping[int, str], "words": Mapping[str, ints]}
     lines = [
         _line("start", _object("start", start, defs)),
         _line("vocabulary", _object("vocabulary", vocabulary, defs)),

@@ -30,7 +30,6 @@ class Vocabulary:
 
     def __init__(self, codec: TextCodec) -> None:
         self._codec = codec
-        codec.encode("a")  # one that cannot write says so here; llguidance would hide it and fail later
         self.size = self.eos_token_id = codec.vocab_size
         self.tokens = [codec.piece_bytes(i) for i in range(self.size)] + [b"<end of text>"]
         self.special_token_ids = [*(i for i, raw in enumerate(self.tokens) if not raw), self.size]

@@ -87,9 +87,34 @@ def test_tokens_are_named_from_the_trace(record, model, codec):
 
 def test_stages_that_speak_of_words_are_refused_and_those_of_ids_run(record):
     recording = open_recording(record())
-    with pytest.raises(MinilmError, match="write their ids"):
+    with pytest.raises(MinilmError, match="do not speak of 'cat'; write ids"):
         next(recording.replay("Bias({'cat': 2.0})"))
     assert next(recording.replay("Bias({40: 90.0})")).decision.chosen.id == 40
+
+
+@pytest.mark.parametrize(
+    "stages", ["Bias({'é': 3.0, 'ab': -inf}) TopP(0.9)", "SequenceBias({'éa': 5.0}) BadWords(['b', ' e'])"]
+)
+def test_words_of_the_recorded_stages_are_known_in_the_replay(record, stages):
+    recording = open_recording(record(stages=stages, seed=2))
+    assert [one.decision for one in recording.replay()] == [s.decision for s in recording.trace.steps]
+    for word in ("é", "ab") if "'é'" in stages else ():
+        assert next(recording.replay(f"Bias({{{word!r}: 2.0}})")).decision.stages
+
+
+def test_a_trace_whose_vocabulary_has_no_words_is_replayed_as_before(record):
+    path = record()
+    path.write_text(path.read_text("utf-8").replace(', "words": {}', ""), "utf-8")
+    recording = open_recording(path)
+    assert "words" not in recording.trace.vocabulary
+    assert [one.decision for one in recording.replay()] == [s.decision for s in recording.trace.steps]
+
+
+def test_the_logits_of_another_run_are_refused(record):
+    path, other = record("a", seed=1), record("b", seed=1, prompt="hé!")
+    logits_path(path).write_bytes(logits_path(other).read_bytes())
+    with pytest.raises(MinilmError, match=r"a\.logits\.npy are those of another run: at step 1 they are not"):
+        open_recording(path)
 
 
 def test_a_constraint_needs_a_tokenizer_and_its_replay_is_refused_before_the_first_step(record):
