@@ -44,7 +44,8 @@ class LayerGates:
 def gates(reading: Reading, layer: int) -> LayerGates:
     """The gates of a layer. Raises MinilmError where the reading does not carry them.
 
-    half-life: k with f^k = 1/2 for f the geometric mean of the unit's forget gates, ln 2 / -mean(ln f).
+    half-life: k with f^k = 1/2 for f the geometric mean of the unit's forget gates, ln 2 / -mean(ln f);
+    infinite where every gate is 1.
     """
     arrays = {kind: reading.inner.get(f"{kind}.{layer}") for kind in ("gates", "cell", "hidden")}
     if any(array is None for array in arrays.values()):
@@ -56,8 +57,8 @@ def gates(reading: Reading, layer: int) -> LayerGates:
     blocks = dict(zip(GATES, np.split(fused, 4, axis=1), strict=True))  # gate -> (T, H)
     sizes = {name: np.abs(block) for name, block in blocks.items()}
     with np.errstate(divide="ignore"):
-        kept = -np.log(blocks["f"]).mean(axis=0)
-        half_life = np.log(2) / kept
+        lost = np.abs(np.log(blocks["f"]).mean(axis=0))  # 0 and not -0 where a unit forgets nothing
+        half_life = np.log(2) / lost
     return LayerGates(
         layer,
         {name: frozen_array(size.mean(axis=1)) for name, size in sizes.items()},

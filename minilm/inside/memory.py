@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from minilm.errors import MinilmError
+from minilm.inside.looking import last_layer
 from minilm.inside.units import direction, value_of
 from minilm.one_line import one_line
 from minilm.protocols import Inspectable
@@ -47,10 +48,11 @@ def memory(model: Inspectable, reading: Reading, target: int, against: int | Non
 
     reading: with rows, gates and cells of every layer, as look() gives. MinilmError where it lacks them.
     """
-    layers = [int(name.partition(".")[2]) for name in reading.inner if name.startswith("gates.")]
-    if not layers or f"cell.{max(layers)}" not in reading.inner:
-        raise MinilmError("A split of the memory needs gates and cells; only an LSTM of ours shows them")
-    layer = max(layers)
+    layer = last_layer(model, "gates", reading)
+    if layer is None or f"cell.{layer}" not in reading.inner:
+        raise MinilmError(
+            "A split of the memory needs gates and cells of the last layer; only an LSTM of ours shows them"
+        )
     fused = np.asarray(reading.inner[f"gates.{layer}"], np.float64)  # (T, 4H)
     cells = np.asarray(reading.inner[f"cell.{layer}"], np.float64)  # (T, H)
     i, f, g, o = np.split(fused, 4, axis=1)  # (T, H) each

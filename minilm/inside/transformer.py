@@ -63,7 +63,12 @@ def attention(reading: Reading, layer: int) -> tuple[HeadLook, ...]:
 
 
 def lens(reading: Reading, top: int = 5) -> tuple[LayerLens, ...]:
-    """Every layer's own guess for the token that follows the last. MinilmError where the reading lacks it."""
+    """Every layer's own guess for the token that follows the last, and its `top` best tokens.
+
+    Raises MinilmError where the reading lacks it, and for a top below 1.
+    """
+    if top < 1:
+        raise MinilmError(f"The number of tokens to show must be 1 or more, got {top}")
     names = [name for name in reading.inner if name.startswith("logit_lens.") and name[11:].isdigit()]
     if not names:
         raise MinilmError("The reading must carry logit_lens.L and hidden.L; only a transformer shows them")

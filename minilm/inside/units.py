@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from minilm.errors import MinilmError
+from minilm.inside.looking import last_layer
 from minilm.one_line import one_line
 from minilm.protocols import Inspectable
 from minilm.records import Array, Reading, frozen_array
@@ -36,12 +37,12 @@ def units(model: Inspectable, reading: Reading, target: int, against: int | None
 
     reading: with hidden.L of every layer; the last is what the head reads. MinilmError where it lacks it.
     """
-    layers = [int(name.partition(".")[2]) for name in reading.inner if name.startswith("hidden.")]
-    if not layers:
+    layer = last_layer(model, "hidden", reading)
+    if layer is None:
         raise MinilmError(
             "The reading must carry hidden states; ask for inner=('hidden.L',) of the last layer"
         )
-    hidden = np.asarray(reading.inner[f"hidden.{max(layers)}"][-1], np.float64)
+    hidden = np.asarray(reading.inner[f"hidden.{layer}"][-1], np.float64)
     column, bias = direction(model, target, against)
     shares, value = hidden * column, value_of(reading, target, against)
     residual = value - float(shares.sum()) - bias

@@ -169,3 +169,35 @@ def test_what_a_model_does_not_show_is_said(gpt2, model):
         neighbours(model, 30)
     with pytest.raises(MinilmError, match="Id -1 is not"):
         units(model, look(model, IDS, "hidden"), 1, -1)
+
+
+def test_a_unit_that_forgets_nothing_remembers_for_ever():
+    """In float32 a forget gate reaches 1: its cell's half-life is infinite, and that of a closed one 0."""
+    first = backends.create("numpy", CONFIG)
+    weights = {name: np.array(array) for name, array in first.weights().items()}
+    size = CONFIG.hidden_size
+    weights["lstm.0.bias"][size : size + 2] = 100.0, -200.0
+    model = backends.create("numpy", CONFIG, weights=weights)
+    found = gates(look(model, IDS, "gates", "cell", "hidden"), 0)
+    assert found.half_life[0] == np.inf
+    assert found.half_life[1] == pytest.approx(0, abs=0.01)
+    assert (found.half_life[2:] > 0).all()
+
+
+def test_a_split_is_of_the_last_layer_or_refused(model, gpt2):
+    """The head reads the last layer; to hold it against another would only look like a split."""
+    with pytest.raises(MinilmError, match="of the last layer"):
+        memory(model, model.read(IDS, rows="all", inner=["gates.0", "cell.0"]), 4)
+    with pytest.raises(MinilmError, match="of the last layer"):
+        units(model, model.read(IDS, inner=["hidden.0"]), 4)
+    with pytest.raises(MinilmError, match="of the last layer"):
+        units(gpt2, gpt2.read(IDS, inner=["hidden.0", "hidden.2"]), 4)
+    assert abs(units(gpt2, gpt2.read(IDS, inner=["hidden.3"]), 4).residual) < 1e-5
+
+
+def test_a_lens_shows_one_token_or_more(gpt2):
+    reading = look(gpt2, IDS, "logit_lens", "hidden")
+    assert len(lens(reading, 1)[0].best) == 1
+    for top in (0, -1):
+        with pytest.raises(MinilmError, match=f"must be 1 or more, got {top}"):
+            lens(reading, top)
