@@ -67,9 +67,17 @@ def holds(condition: Condition, steps: Sequence[Step], eos_ids: Sequence[int] = 
 
 
 def watch_list(codec: TextCodec, words: Sequence[str]) -> list[int]:
-    """The ids to watch for some words: the first piece of each, with and without a leading space."""
-    spellings = [spelling for word in words for spelling in (word, " " + word.lstrip(" "))]
-    return list(dict.fromkeys(ids[0] for s in spellings if (ids := codec.encode(s))))
+    """The ids to watch for some words: the first piece of each, with and without a leading space.
+
+    A special token is written as it is shown, `<EOS>`.
+    """
+    special = {f"<{role.upper()}>": token_id for role, token_id in codec.special_ids.items()}
+    found: list[int] = []
+    for word in words:
+        spellings = [word, " " + word.lstrip(" ")]
+        ids = [[special[word]]] if word in special else map(codec.encode, spellings)
+        found += [first for first, *_ in filter(None, ids)]
+    return list(dict.fromkeys(found))
 
 
 def _repeats(steps: Sequence[Step], arguments: tuple[Any, ...]) -> bool:
