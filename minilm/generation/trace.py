@@ -37,7 +37,8 @@ def as_json(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         return {f.name: as_json(getattr(value, f.name)) for f in fields(value)}
     if isinstance(value, np.ndarray):
-        return value.tolist()
+        spelt = value.dtype.kind != "f" or np.isfinite(value).all()
+        return value.tolist() if spelt else as_json(value.tolist())
     if isinstance(value, bytes):
         return value.hex()
     if isinstance(value, Mapping):

@@ -3,10 +3,12 @@
 import io
 import json
 
+import numpy as np
 import pytest
 
 from minilm.errors import MinilmError
 from minilm.generation import TraceWriter, read_trace, start
+from minilm.generation.trace import as_json, dumps
 
 
 def written(model, codec, **settings):
@@ -89,3 +91,10 @@ def test_a_missing_or_binary_file_is_one_line(tmp_path):
     for name, words in (("missing", "cannot be read"), ("binary", "not JSON|schema"), ("", "cannot be read")):
         with pytest.raises(MinilmError, match=words):
             read_trace(tmp_path / name)
+
+
+def test_an_array_too_has_null_where_json_has_no_number():
+    """A half-life can be infinite, and an attention that is no number is still a line."""
+    rows = as_json({"half_life": np.array([[np.inf, 1.5], [np.nan, -np.inf]], np.float32)})
+    assert json.loads(dumps(rows))["half_life"] == [[None, 1.5], [None, None]]
+    assert as_json(np.array([1, 2])) == [1, 2]
