@@ -37,8 +37,9 @@ def as_json(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         return {f.name: as_json(getattr(value, f.name)) for f in fields(value)}
     if isinstance(value, np.ndarray):
-        spelt = value.dtype.kind != "f" or np.isfinite(value).all()
-        return value.tolist() if spelt else as_json(value.tolist())
+        array = cast("Array", value)
+        spelt = array.dtype.kind != "f" or np.isfinite(array).all()
+        return array.tolist() if spelt else as_json(array.tolist())
     if isinstance(value, bytes):
         return value.hex()
     if isinstance(value, Mapping):
