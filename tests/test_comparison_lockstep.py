@@ -71,6 +71,15 @@ def test_the_first_choice_that_differs_is_where_free_runs_part(codec, config):
         assert (None if first is None else first.index) == free.parts_at
 
 
+def test_a_run_ends_where_the_second_context_is_full(codec, config):
+    """What was compared until then is kept, and nothing is read beyond it."""
+    short = Shifted(create("numpy", config), 0.0)
+    short.context_size = 6
+    size = len(codec.encode("ab", special=True))
+    steps = list(twin_run([create("numpy", config), short], codec, "ab", STAGES, 1, eos_ids=[]))
+    assert [step.position for step in steps] == list(range(size - 1, 6))
+
+
 @pytest.mark.parametrize("backend", ["torch", "tensorflow"])
 def test_frameworks_of_equal_weights_agree_within_rounding(codec, config, backend):
     pytest.importorskip(backend)

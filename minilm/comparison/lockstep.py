@@ -97,7 +97,7 @@ def twin_run(
     max_tokens: int | None = 40,
     eos_ids: Sequence[int] | None = None,
 ) -> Iterator[TwinStep]:
-    """Step two models side by side until the first one's text ends.
+    """Step two models side by side until the first one's text ends, or the second's context is full.
 
     Raises MinilmError for other than two models, or two vocabularies.
     """
@@ -108,8 +108,8 @@ def twin_run(
     pair = [start(model, codec, prompt, stages, seed, **asked) for model in models]
     while max_tokens is None or pair[0].index < max_tokens:
         yield _compared(*pair)
-        step = pair[0].peek()
-        if step.finish:
+        step, other = (cursor.peek() for cursor in pair)
+        if step.finish or other.finish == "context":
             return
         pair = [cursor.after(step.decision.chosen.id) for cursor in pair]
 
