@@ -44,7 +44,7 @@ def vocabulary_owes(start: Mapping[str, Any] | None, vocabulary: Mapping[str, An
 
 
 def asked_owes(start: Mapping[str, Any], step: Step) -> Iterator[tuple[str, str]]:
-    """What a step owes to the first line: its dice, its end, and the size of the vocabulary."""
+    """What a step owes to the first line: dice, candidates, the end, and the size of the vocabulary."""
     decision, size = step.decision, start["vocab_size"]
     if decision.u is not None:
         owed = draw(start["seed"], step.position, step.branch)
@@ -57,6 +57,10 @@ def asked_owes(start: Mapping[str, Any], step: Step) -> Iterator[tuple[str, str]
         yield "the vocabulary", f"{step.decision.stages[0].survivors} survivors of {size} tokens"
     if not step.decision.stages and step.decision.survivors > size:
         yield "the vocabulary", f"{step.decision.survivors} survivors of {size} tokens"
+    best = min(start["top"], size)
+    ranks = [c.rank for c in decision.candidates[:best]]
+    if len(ranks) < best or ranks != [*range(1, len(ranks) + 1)]:
+        yield "the candidates", f"the {best} best were asked for, got the ranks {ranks}"
     yield from (("the end of the text", what) for what in _finish(start, step))
 
 

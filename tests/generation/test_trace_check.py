@@ -148,6 +148,8 @@ def test_a_lie_is_named_with_its_line_and_identity(record, identity):
         (6, shifted_draw, "seed, position and branch give"),
         (6, lambda line: line.update(branch=1), "seed, position and branch give"),
         (6, decision(lambda d: d["candidates"][-1].update(rank=300)), "beyond the 260 tokens"),
+        (6, decision(lambda d: d["candidates"].pop(2)), "the 10 best were asked for"),
+        (6, decision(lambda d: d["candidates"][9].update(rank=11)), "the 10 best were asked for"),
         (6, lambda line: line.update(finish="length"), "finish is length at token 4, the limit is 8"),
         (10, lambda line: line.update(finish=None), "finish is None at token 8, the limit is 8"),
         (10, lambda line: line.update(finish="eos"), "is not one of those that end a text"),
