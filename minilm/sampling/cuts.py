@@ -5,7 +5,7 @@ What that means for the token that was chosen is in margin.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -16,7 +16,7 @@ from minilm.records import Array
 from minilm.sampling.scores import Context, Scores
 from minilm.sampling.stage import Stage, run
 
-__all__ = ["LIKELIEST", "MOST", "Cut", "Truncation", "nearest", "smallest", "truncations"]
+__all__ = ["LIKELIEST", "MOST", "Cut", "Truncation", "between", "nearest", "smallest", "truncations"]
 
 MOST = 20.0  # nats; a factor of 5e8 in probability
 LIKELIEST = 3  # tokens tried on each side of the chosen one, and at each cut
@@ -35,13 +35,21 @@ class Cut:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Truncation:
-    """One truncation within a pipeline: the scores before and after it."""
+    """One truncation within a pipeline: the scores before and after it.
+
+    gain: how many times as far as the logits these scores may move (see Stage.gain).
+    """
 
     stage: Stage
     before: Scores
     after: Scores
+    gain: float
 
     __repr__ = one_line
+
+    def within(self, reach: float) -> bool:
+        """Whether a change of `reach` in the logits comes near the cut."""
+        return self.after.cut is not None and self.after.cut < reach * self.gain
 
     @property
     def worst(self) -> int:
@@ -68,9 +76,16 @@ class Truncation:
 
 def truncations(logits: Array, context: Context, stages: Sequence[Stage]) -> Iterator[Truncation]:
     """Every truncating stage of a pipeline with the scores before and after it, from logits (V,)."""
-    for stage, (before, after) in zip(stages, pairwise(run(logits, context, stages)), strict=True):
+    return between(run(logits, context, stages), context, stages)
+
+
+def between(scores: Iterable[Scores], context: Context, stages: Sequence[Stage]) -> Iterator[Truncation]:
+    """The same from the scores of a run: the model's own, and those that each stage left."""
+    gain = 1.0
+    for stage, (before, after) in zip(stages, pairwise(scores), strict=True):
+        gain *= stage.gain(context)
         if stage.truncates:
-            yield Truncation(stage, before, after)
+            yield Truncation(stage, before, after, gain)
 
 
 def nearest(run: Truncation, context: Context) -> Cut | None:

@@ -10,14 +10,13 @@ from collections.abc import Callable, Sequence
 from minilm.numerics import LARGEST_K, adaptive_k, sorted_k
 from minilm.records import Array, Candidate, Decision, Distribution
 from minilm.sampling.candidates import shown
+from minilm.sampling.cuts import between
 from minilm.sampling.ledger import Ledger
-from minilm.sampling.margin import WOBBLE, is_fragile
+from minilm.sampling.margin import REACH, WOBBLE, can_flip
 from minilm.sampling.scores import Context, Scores, float32, places
 from minilm.sampling.stage import Stage
 
 __all__ = ["decide"]
-
-_REACH = 3 * WOBBLE  # of a draw or a cut: only then is it worth trying whether a wobble flips the step
 
 
 def decide(
@@ -48,7 +47,6 @@ def decide(
     margin = None if u is None or interval is None else min(u - interval[0], interval[1] - u)
     look = shown(ledger, logits, texts, top, [chosen, *watch], LARGEST_K)
     picked, (raw, final) = look.candidate(chosen), ledger.entropies
-    near = forced is None and ledger.within(_REACH, margin)
     return Decision(
         candidates=look.candidates,
         stages=ledger.effects(look.logp[chosen], {i: look.logp[i] for i in watch}),
@@ -61,8 +59,18 @@ def decide(
         chosen=picked,
         reason=_reason(picked, survivors.ids.size, u, forced is not None),
         forced=forced is not None,
-        fragile=near and is_fragile(logits, context, stages, u),
+        fragile=forced is None and _fragile(ledger, logits, u, chosen, margin),
     )
+
+
+def _fragile(ledger: Ledger, logits: Array, u: float | None, chosen: int, margin: float | None) -> bool:
+    """Whether a wobble of the logits can flip the step: tried only where it comes near."""
+    reach = REACH * WOBBLE
+    if not ledger.within(reach, margin):
+        return False
+    runs = between((point.scores for point in ledger.points), ledger.context, ledger.stages)
+    near = (run for run in runs if run.within(reach))
+    return can_flip(logits, ledger.context, ledger.stages, u, chosen, near)
 
 
 def _fall(p: Array, u: float | None) -> tuple[int, tuple[float, float]]:

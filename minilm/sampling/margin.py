@@ -7,7 +7,7 @@ hundreds of runs, so it is worked out on request; a step itself carries its cuts
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,10 +19,14 @@ from minilm.sampling.knobs import choose, setting, survivors, turned
 from minilm.sampling.scores import Context, float32
 from minilm.sampling.stage import Stage
 
-__all__ = ["WOBBLE", "Change", "Margins", "is_fragile", "margins"]
+__all__ = ["REACH", "WOBBLE", "Change", "Margins", "can_flip", "is_fragile", "margins"]
 
 WOBBLE = 1e-5
 """Nats that the logits of two frameworks may differ by."""
+
+REACH = 3.0
+"""Wobbles from a cut, or from the end of its interval, within which a step may be fragile: two scores move by
+one each, and are rounded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,25 +76,40 @@ def margins(logits: Array, context: Context, stages: Sequence[Stage], u: float |
 def is_fragile(
     logits: Array, context: Context, stages: Sequence[Stage], u: float | None, wobble: float = WOBBLE
 ) -> bool:
-    """Whether some change of at most `wobble` in every logit (V,) chooses another token.
-
-    The changes tried are those that move each end of the interval, and each cut, the furthest, and those
-    in which one of the outermost survivors of a cut stays or goes alone.
-    """
+    """Whether some change of at most `wobble` in every logit (V,) chooses another token."""
     logits = float32(logits)
     chosen = choose(logits, context, stages, u)
-    ups = _ups(logits, context, stages, chosen)
-    changed = (logits + np.where(up, np.float32(wobble), np.float32(-wobble)) for up in ups)
+    near = (run for run in truncations(logits, context, stages) if run.within(REACH * wobble))
+    return can_flip(logits, context, stages, u, chosen, near, wobble)
+
+
+def can_flip(
+    logits: Array,
+    context: Context,
+    stages: Sequence[Stage],
+    u: float | None,
+    chosen: int,
+    near: Iterable[Truncation],
+    wobble: float = WOBBLE,
+) -> bool:
+    """The same where the chosen token and the cuts that are near are known.
+
+    The changes tried are those that move each end of the interval, and each of these cuts, the furthest,
+    and those in which one of the outermost survivors of a cut stays or goes alone.
+    """
+    lower, higher = logits - np.float32(wobble), logits + np.float32(wobble)
+    changed = (np.where(up, higher, lower) for up in _ups(logits.size, chosen, near))
     return any(_choice(scores, context, stages, u) not in (chosen, None) for scores in changed)
 
 
-def _ups(logits: Array, context: Context, stages: Sequence[Stage], chosen: int) -> Iterator[Array]:
-    """Which logits (V,) rise in each change that is tried; the others fall."""
-    ids = np.arange(logits.size)
+def _ups(vocab_size: int, chosen: int, near: Iterable[Truncation]) -> Iterator[Array]:
+    """Which logits (V,) rise in each change that is tried, near: of which cuts; the others fall."""
+    ids = np.arange(vocab_size)
     yield ids < chosen
     yield ids > chosen
-    for run in truncations(logits, context, stages):
-        kept = np.isin(ids, run.after.ids)
+    for run in near:
+        kept = np.zeros(vocab_size, bool)
+        kept[run.after.ids] = True
         yield ~kept
         outermost = run.outermost
         yield from (kept & (ids != token) for token in outermost)

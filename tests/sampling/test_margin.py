@@ -142,6 +142,23 @@ def test_any_of_the_tokens_that_tie_at_a_cut_may_be_the_one_to_go():
     assert 200 < found < 1000
 
 
+def test_a_cut_behind_a_low_temperature_is_as_near_in_the_logits_as_before_it():
+    """The oracle is the same; scores at the cut lie up to 8e-5 / 0.05 apart there."""
+    dice, found = np.random.default_rng(8), 0
+    wobbles = WOBBLE * np.array([[1 - 2 * (n >> i & 1) for i in range(5)] for n in range(32)], np.float32)
+    for _ in range(300):
+        logits, u = dice.uniform(0, 8e-5, 5).astype(np.float32), float(dice.random())
+        for text in ("Temperature(0.05) TopK(3)", "Temperature(0.1) RepetitionPenalty(0.2) TopK(2)"):
+            stages = parse(text)
+            tokens = {choose(logits + wobble, HERE, stages, u) for wobble in wobbles}
+            flips = tokens != {choose(logits, HERE, stages, u)}
+            assert is_fragile(logits, HERE, stages, u) == flips, (logits, text, u)
+            decision = decide(logits, HERE, stages, u, lambda i: (str(i), b""))
+            assert decision.fragile == flips
+            found += flips
+    assert 100 < found < 550
+
+
 def test_a_cut_alone_can_make_a_step_fragile():
     """No change that moves an end of the draw's interval flips this step; one that moves the cut does."""
     logits = np.array([-0.4, 2.4, -0.6, -1.1, 0.4], np.float32)
