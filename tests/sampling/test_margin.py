@@ -166,6 +166,9 @@ def test_a_cut_alone_can_make_a_step_fragile():
     assert choose(logits, HERE, stages, 0.97) == 4
     assert is_fragile(logits, HERE, stages, 0.97, wobble=0.1)
     assert not is_fragile(logits, HERE, stages, 0.97, wobble=0.01)
+    behind = parse("Temperature(0.05) TopP(0.8)")  # a twentieth of the logits is as near as all of them
+    assert is_fragile(logits / 20, HERE, behind, 0.97, wobble=0.1 / 20)
+    assert not is_fragile(logits / 20, HERE, behind, 0.97, wobble=0.01 / 20)
 
 
 def test_the_nearest_change_at_a_cut_may_be_up_or_down():
