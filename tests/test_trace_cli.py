@@ -186,6 +186,22 @@ def test_check_exits_1_naming_line_and_identity(run):
     assert json.loads(run("check run.jsonl --json")[1].splitlines()[0])["violation"]["line"] == 5
 
 
+def test_check_decides_every_step_again_where_the_logits_lie_beside_the_trace(run):
+    assert (
+        run("check run.jsonl")[1].splitlines()[1]
+        == "its 6 steps, decided again from the logits, are the same"
+    )
+    rows = lines()
+    line = json.loads(rows[4])
+    line["decision"]["fragile"] = not line["decision"]["fragile"]
+    write([*rows[:4], json.dumps(line), *rows[5:]])
+    code, output = run("check run.jsonl")
+    assert (code, output.count("\n")) == (1, 1)
+    assert output.startswith("line 5: replay: Step 3 differs at the choice, fragile: the line ")
+    logits_path("run.jsonl").unlink()
+    assert run("check run.jsonl") == (0, "run.jsonl: every line keeps the identities of its audit\n")
+
+
 def test_diff_exits_1_and_names_step_and_stage(run):
     assert run("diff run.jsonl run.jsonl") == (0, "the two runs agree in every step\n")
     code, output = run("diff run.jsonl other.jsonl")

@@ -25,6 +25,7 @@ from minilm.generation.replay import Recording, open_recording
 from minilm.generation.trace import as_json, dumps
 from minilm.generation.trace_check import check_trace
 from minilm.generation.trace_diff import diff
+from minilm.generation.trace_replayed import ReplayAudit, check_replay
 from minilm.generation.trace_schema import trace_schema
 from minilm.records import Step
 
@@ -116,15 +117,29 @@ def _margins(near: Recording, index: int, needed: bool) -> str:
 def check(context: click.Context, file: str, as_lines: bool) -> None:
     """Verify what the numbers of FILE owe to one another.
 
-    Where one does not keep to it, its line and the identity are named, and the exit code is 1.
+    With its logits beside it, every step is decided again too. Where a line does not keep to it, its number
+    and the identity are named, and the exit code is 1.
     """
     found = list(check_trace(file))
+    again = None if found or not logits_path(file).exists() else check_replay(file)
+    found += again.violations if again else []
     for violation in found:
         said = dumps({"violation": asdict(violation)}) if as_lines else visible(str(violation), keep="")
         text.write(said, sys.stdout)
     if not found and not as_lines:
         text.write(f"{visible(file, keep='')}: every line keeps the identities of its audit", sys.stdout)
+        if again is not None:
+            text.write(visible(_again(again), keep=""), sys.stdout)
     context.exit(1 if found else 0)
+
+
+def _again(audit: ReplayAudit) -> str:
+    """How many steps the logits gave again, and why not the others."""
+    why = audit.left_out and audit.left_out.partition(";")[0]
+    if why and not audit.same:
+        return f"its steps cannot be decided again from the logits: {why}"
+    same = f"its {audit.same} steps, decided again from the logits, are the same"
+    return f"{same}; the others cannot be: {why}" if why else same
 
 
 @command.command("diff", epilog="Example: minilm trace diff run.jsonl run.jsonl")

@@ -75,6 +75,6 @@ class TraceVocabulary:
         """The stage with its words as ids. MinilmError for words that are not known, and for a constraint."""
         if isinstance(stage, Constraint):
             raise MinilmError(
-                f"A trace carries no tokenizer, which {type(stage).__name__} needs; give stages without it"
+                f"A trace carries no tokenizer, which {type(stage).__name__} needs; replay other stages"
             )
         return stage.bind(self)  # type: ignore[arg-type]
