@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minilm.numerics import rank
+from minilm.numerics import contenders, rank
 from minilm.records import Array, Candidate, Removal
 from minilm.sampling.ledger import Ledger
 from minilm.sampling.stage import Stage
@@ -63,8 +63,9 @@ def _best(logits: Array, n: int) -> Array:
     """The ids of the n largest logits, best first, the lower id first among equals."""
     if logits.size <= 2 * n:
         return (-logits).argsort(kind="stable")[:n]
-    cut = np.partition(logits, logits.size - n)[logits.size - n]
-    some = (logits >= cut).nonzero()[0]
+    values = contenders(logits, n)
+    values.partition(values.size - n)
+    some = (logits >= values[values.size - n]).nonzero()[0]
     return some[(-logits[some]).argsort(kind="stable")][:n]
 
 

@@ -14,7 +14,7 @@ from typing import ClassVar
 import numpy as np
 
 from minilm.errors import MinilmError
-from minilm.numerics import log_odds
+from minilm.numerics import contenders, log_odds
 from minilm.protocols import TextCodec
 from minilm.records import Array
 from minilm.sampling.arguments import HUGE, check_last, is_whole
@@ -37,7 +37,8 @@ class Greedy(Stage):
         """One survivor; its cut is the distance to the second best."""
         values = scores.values
         best = int(values.argmax())
-        cut = None if values.size == 1 else float(values[best] - np.partition(values, -2)[-2])
+        others = np.delete(values, best)
+        cut = float(values[best] - largest(others)) if others.size else None
         return Scores(scores.ids[best : best + 1], values[best : best + 1], cut)
 
     def reasons(self, before: Scores, context: Context, ids: Sequence[int]) -> list[str]:
@@ -85,10 +86,10 @@ class TopK(Stage):
 
     def __call__(self, scores: Scores, context: Context) -> Scores:
         """The survivors with a score of at least the k-th largest; its cut is the distance to the next."""
-        place = scores.values.size - self.k
-        if place <= 0:
+        if scores.values.size <= self.k:
             return scores
-        values = scores.values.copy()
+        values = contenders(scores.values, self.k + 1)
+        place = values.size - self.k
         values.partition(place)
         least = values[place]
         return scores.keep(scores.values >= least, float(least - largest(values[:place])))

@@ -88,6 +88,20 @@ def test_the_reason_counts_the_tokens_that_the_model_ranks_higher():
     ]
 
 
+@pytest.mark.parametrize("gap", [0, 100])
+@pytest.mark.parametrize("digits", [0, 2, 7])
+def test_top_k_and_the_candidates_of_a_large_vocabulary_are_those_of_a_sort(digits, gap):
+    """Ties at the cut are kept, and shown in the order of their ids; gap: of the first fifty to all others."""
+    logits = np.random.default_rng(digits).normal(size=20_000).round(digits).astype(np.float32)
+    logits[:50] += gap
+    decision = decide(logits, CONTEXT, (TopK(50),), 0.3, texts, top=60)
+    order = np.argsort(-logits, kind="stable")
+    least = logits[order[49]]
+    assert decision.survivors == np.count_nonzero(logits >= least)
+    assert decision.stages[0].cut == least - logits[order[50]]
+    assert [c.id for c in decision.candidates[:60]] == order[:60].tolist()
+
+
 def test_a_removed_candidate_names_its_stage_and_the_number_that_failed():
     logits = np.log([0.5, 0.3, 0.15, 0.05]).astype(np.float32)
     decision = decide(logits, CONTEXT, (TopK(3), TopP(0.75), MinP(0.7)), 0.1, texts)
