@@ -8,7 +8,7 @@ from minilm.numerics import adaptive_k, contenders, softmax, sorted_k
 
 @pytest.mark.parametrize("size", [1, 7, 300, 1_000, 4_001, 30_000])
 def test_contenders_hold_the_n_largest_whatever_ties_and_infinities(size):
-    """Oracle: a sort. Sizes on both sides of the least at which blocks are looked at; few are kept of many."""
+    """Oracle: a sort. Sizes on both sides of the least with blocks; few are kept of many."""
     dice = np.random.default_rng(size)
     for digits in (0, 1, 9):
         values = dice.normal(size=size).round(digits).astype(np.float32)

@@ -91,7 +91,7 @@ def test_the_reason_counts_the_tokens_that_the_model_ranks_higher():
 @pytest.mark.parametrize("gap", [0, 100])
 @pytest.mark.parametrize("digits", [0, 2, 7])
 def test_top_k_and_the_candidates_of_a_large_vocabulary_are_those_of_a_sort(digits, gap):
-    """Ties at the cut are kept, and shown in the order of their ids; gap: of the first fifty to all others."""
+    """Ties at the cut are kept, in the order of their ids; gap: of the first fifty to all others."""
     logits = np.random.default_rng(digits).normal(size=20_000).round(digits).astype(np.float32)
     logits[:50] += gap
     decision = decide(logits, CONTEXT, (TopK(50),), 0.3, texts, top=60)
