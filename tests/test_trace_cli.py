@@ -347,3 +347,19 @@ def test_a_step_taken_by_hand_has_no_margins(run, recorded):
     rows[2] = dumps(as_json(step))
     write(rows)
     assert run("show run.jsonl --show full")[1].count("nearest logit") == 5
+
+
+@pytest.mark.parametrize("content", ["", '{"schema": "minilm.trace/1", "st'])
+def test_a_trace_without_a_whole_line_says_so_wherever_it_is_read(run, content):
+    with open("nothing.jsonl", "w", encoding="utf-8") as file:
+        file.write(content)
+    for line in (
+        "show nothing.jsonl",
+        "csv nothing.jsonl",
+        "diff nothing.jsonl run.jsonl",
+        "replay nothing.jsonl",
+    ):
+        code, output = run(line)
+        assert (code, output.count("\n")) == (2, 0)
+        assert output.startswith("Trace nothing.jsonl holds no whole line of a run")
+    assert run("check nothing.jsonl")[0] == 1

@@ -45,7 +45,7 @@ class Trace:
 def read_trace(path: str | Path) -> Trace:
     """The trace in a file. Raises MinilmError naming the line that is not one of a trace, and why.
 
-    A last line cut short by a crash is left out.
+    A last line cut short by a crash is left out; a file without any other has nothing to read.
     """
     parts: dict[str, Any] = {"start": {}, "vocabulary": None, "end": None}
     steps: list[Step] = []
@@ -58,6 +58,10 @@ def read_trace(path: str | Path) -> Trace:
             steps.append(step_of(line))
         else:
             parts[kind] = line[kind]
+    if not steps and not any(parts.values()):
+        raise MinilmError(
+            f"Trace {path} holds no whole line of a run, so there is nothing to read; record it again"
+        )
     return Trace(parts["start"], tuple(steps), parts["end"], parts["vocabulary"])
 
 
