@@ -5,8 +5,8 @@ What holds of one stage alone stands in that stage.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, cast
 
 import numpy as np
 
@@ -40,14 +40,15 @@ def check_whole(stage: str, value: object, least: int) -> None:
 
 def check_ids(stage: str, ids: Any) -> None:
     """Raise MinilmError for what is no sequence of ids."""
-    if not hasattr(ids, "__len__") or not all(map(is_id, ids)):
+    listed = isinstance(ids, list | tuple | range | np.ndarray)
+    if not listed or not all(map(is_id, cast("Sequence[Any]", ids))):
         raise MinilmError(f"{stage} must be a list of ids, whole numbers from 0, got {ids!r:.80}")
 
 
 def check_known(ids: Iterable[int], vocab_size: int) -> None:
     """Raise MinilmError for an id that no token has."""
     if unknown := next((i for i in ids if i >= vocab_size), 0):
-        raise MinilmError(f"A stage speaks of id {unknown}, and the vocabulary has 0 to {vocab_size - 1}")
+        raise MinilmError(f"A stage speaks of id {unknown}, and the tokenizer has 0 to {vocab_size - 1}")
 
 
 def check_last(stage: str, last: object) -> None:

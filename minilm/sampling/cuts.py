@@ -35,21 +35,13 @@ class Cut:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Truncation:
-    """One truncation within a pipeline: the scores before and after it.
-
-    gain: how many times as far as the logits these scores may move (see Stage.gain).
-    """
+    """One truncation within a pipeline: the scores before and after it."""
 
     stage: Stage
     before: Scores
     after: Scores
-    gain: float
 
     __repr__ = one_line
-
-    def within(self, reach: float) -> bool:
-        """Whether a change of `reach` in the logits comes near the cut."""
-        return self.after.cut is not None and self.after.cut < reach * self.gain
 
     @property
     def worst(self) -> int:
@@ -76,16 +68,14 @@ class Truncation:
 
 def truncations(logits: Array, context: Context, stages: Sequence[Stage]) -> Iterator[Truncation]:
     """Every truncating stage of a pipeline with the scores before and after it, from logits (V,)."""
-    return between(run(logits, context, stages), context, stages)
+    return between(run(logits, context, stages), stages)
 
 
-def between(scores: Iterable[Scores], context: Context, stages: Sequence[Stage]) -> Iterator[Truncation]:
+def between(scores: Iterable[Scores], stages: Sequence[Stage]) -> Iterator[Truncation]:
     """The same from the scores of a run: the model's own, and those that each stage left."""
-    gain = 1.0
     for stage, (before, after) in zip(stages, pairwise(scores), strict=True):
-        gain *= stage.gain(context)
         if stage.truncates:
-            yield Truncation(stage, before, after, gain)
+            yield Truncation(stage, before, after)
 
 
 def nearest(run: Truncation, context: Context) -> Cut | None:

@@ -65,12 +65,10 @@ def decide(
 
 def _fragile(ledger: Ledger, logits: Array, u: float | None, chosen: int, margin: float | None) -> bool:
     """Whether a wobble of the logits can flip the step: tried only where it comes near."""
-    reach = REACH * WOBBLE
-    if not ledger.within(reach, margin):
+    if not ledger.within(REACH * WOBBLE, margin):
         return False
-    runs = between((point.scores for point in ledger.points), ledger.context, ledger.stages)
-    near = (run for run in runs if run.within(reach))
-    return can_flip(logits, ledger.context, ledger.stages, u, chosen, near)
+    runs = between((point.scores for point in ledger.points), ledger.stages)
+    return can_flip(logits, ledger.context, ledger.stages, u, chosen, runs)
 
 
 def _fall(p: Array, u: float | None) -> tuple[int, tuple[float, float]]:

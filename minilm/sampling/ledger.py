@@ -81,14 +81,12 @@ class Ledger:
 
         margin: the draw's; None where the best survivor is taken, which may be as good as the next.
         """
-        least = math.inf if self.survivors.ids.size == 1 else margin or 0.0
-        gain = 1.0
         for stage, point in zip(self.stages, self.points[1:], strict=True):
-            gain *= stage.gain(self.context)
+            reach *= stage.gain(self.context)
             cut = point.scores.cut
-            if cut is not None and cut < least:
-                least = cut
-        return least < reach * gain
+            if cut is not None and cut < reach:
+                return True
+        return self.survivors.ids.size > 1 and (margin or 0.0) < reach
 
     def follow(self, ids: Array) -> Array:
         """Log-probabilities (stages + 1, C) of some ids at every point, -inf where they are gone."""

@@ -79,8 +79,7 @@ def is_fragile(
     """Whether some change of at most `wobble` in every logit (V,) chooses another token."""
     logits = float32(logits)
     chosen = choose(logits, context, stages, u)
-    near = (run for run in truncations(logits, context, stages) if run.within(REACH * wobble))
-    return can_flip(logits, context, stages, u, chosen, near, wobble)
+    return can_flip(logits, context, stages, u, chosen, truncations(logits, context, stages), wobble)
 
 
 def can_flip(
@@ -89,25 +88,25 @@ def can_flip(
     stages: Sequence[Stage],
     u: float | None,
     chosen: int,
-    near: Iterable[Truncation],
+    runs: Iterable[Truncation],
     wobble: float = WOBBLE,
 ) -> bool:
-    """The same where the chosen token and the cuts that are near are known.
+    """The same where the chosen token and the truncations are known.
 
-    The changes tried are those that move each end of the interval, and each of these cuts, the furthest,
+    The changes tried are those that move each end of the interval, and each cut, the furthest,
     and those in which one of the outermost survivors of a cut stays or goes alone.
     """
     lower, higher = logits - np.float32(wobble), logits + np.float32(wobble)
-    changed = (np.where(up, higher, lower) for up in _ups(logits.size, chosen, near))
+    changed = (np.where(up, higher, lower) for up in _ups(logits.size, chosen, runs))
     return any(_choice(scores, context, stages, u) not in (chosen, None) for scores in changed)
 
 
-def _ups(vocab_size: int, chosen: int, near: Iterable[Truncation]) -> Iterator[Array]:
-    """Which logits (V,) rise in each change that is tried, near: of which cuts; the others fall."""
+def _ups(vocab_size: int, chosen: int, runs: Iterable[Truncation]) -> Iterator[Array]:
+    """Which logits (V,) rise in each change that is tried; the others fall."""
     ids = np.arange(vocab_size)
     yield ids < chosen
     yield ids > chosen
-    for run in near:
+    for run in runs:
         kept = np.zeros(vocab_size, bool)
         kept[run.after.ids] = True
         yield ~kept

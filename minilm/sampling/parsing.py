@@ -73,7 +73,10 @@ def _end_of_call(text: str, start: int) -> int:
         except (SyntaxError, ValueError, MemoryError, RecursionError):
             continue
         return end
-    raise MinilmError(f"A bracket is not closed in the stages {text[start:]!r}; write them like TopK(40)")
+    what = (
+        "What stands in the brackets is not understood" if ")" in text[start:] else "A bracket is not closed"
+    )
+    raise MinilmError(f"{what} in the stages {text[start:]!r:.80}; write them like TopK(40)")
 
 
 def _tree(text: str) -> ast.expr:

@@ -35,7 +35,7 @@ def _lowered(scores: Scores, ids: Array, by: Array) -> Scores:
 
 def _check(name: str, value: float, last: int | None) -> None:
     if not abs(value) <= HUGE:
-        raise MinilmError(f"{name} must be a number of nats, {HUGE:g} at most, got {value}")
+        raise MinilmError(f"{name} must be a number of nats, {HUGE:g} at most, got {value!s:.40}")
     check_last(name, last)
 
 
@@ -134,7 +134,7 @@ class BadWords(Stage):
     truncates: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if isinstance(self.words, str):
+        if not isinstance(self.words, list | tuple):
             raise MinilmError(f"BadWords must be a list of words, got {self.words!r:.80}")
         for word in self.words:
             check_word("BadWords", word)

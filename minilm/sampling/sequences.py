@@ -82,7 +82,8 @@ def check_bias(stage: str, words: Mapping[Any, Any]) -> None:
         check_word(stage, word)
         if not isinstance(bias, int | float) or not (abs(bias) <= HUGE or bias == -np.inf):
             raise MinilmError(
-                f"{stage} must map words to finite numbers, {HUGE:g} at most, or -inf, got {word!r}: {bias}"
+                f"{stage} must map words to finite numbers, {HUGE:g} at most, or -inf, "
+                f"got {word!r:.40}: {bias!s:.40}"
             )
 
 

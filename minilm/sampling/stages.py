@@ -86,10 +86,11 @@ class TopK(Stage):
 
     def __call__(self, scores: Scores, context: Context) -> Scores:
         """The survivors with a score of at least the k-th largest; its cut is the distance to the next."""
-        if scores.values.size <= self.k:
+        k = int(self.k)  # which may be one of NumPy's
+        if scores.values.size <= k:
             return scores
-        values = contenders(scores.values, self.k + 1)
-        place = values.size - self.k
+        values = contenders(scores.values, k + 1)
+        place = values.size - k
         values.partition(place)
         least = values[place]
         return scores.keep(scores.values >= least, float(least - largest(values[:place])))

@@ -171,6 +171,20 @@ def test_a_cut_alone_can_make_a_step_fragile():
     assert not is_fragile(logits / 20, HERE, behind, 0.97, wobble=0.01 / 20)
 
 
+def test_a_cut_before_a_high_temperature_is_no_further_for_it():
+    logits = np.array([1, 1 + 5e-6, 0.2, 0.1], np.float32)
+    for text in ("MinP(1)", "MinP(1) Temperature(10)"):
+        stages = parse(text)
+        assert is_fragile(logits, HERE, stages, 0.5)
+        assert decide(logits, HERE, stages, 0.5, lambda i: (str(i), b"")).fragile
+
+
+def test_a_far_cut_may_flip_a_near_one():
+    """The changes of the first stage's edge flip the second stage's."""
+    logits = np.array([1.3999916315078735, 1.399989366531372, 1.0624176866258495e-05], np.float32)
+    assert is_fragile(logits, HERE, parse("Typical(0.9) Typical(0.3)"), 0.89)
+
+
 def test_the_nearest_change_at_a_cut_may_be_up_or_down():
     """Epsilon(0.1) on 0.85, 0.09, 0.06: raising the second is less than lowering the first."""
     (run,) = truncations(np.log([0.85, 0.09, 0.06]), HERE, parse("Epsilon(0.1)"))
