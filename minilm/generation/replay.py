@@ -112,6 +112,10 @@ def open_recording(path: str | Path) -> Recording:
     trace = read_trace(path)
     if not trace.start:
         raise MinilmError(f"Trace {path} has no first line that says what was asked; record it again")
+    if trace.vocabulary is None:
+        raise MinilmError(
+            f"Trace {path} has no line with its vocabulary, though it has logits; record it again"
+        )
     size, prompt = trace.start["vocab_size"], trace.start["prompt_ids"]
     for index, step in enumerate(trace.steps):
         if step.index != index or step.position != len(prompt) - 1 + index:

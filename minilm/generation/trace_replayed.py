@@ -14,6 +14,7 @@ from minilm.errors import MinilmError
 from minilm.generation.replay import open_recording
 from minilm.generation.trace_check import Violation
 from minilm.generation.trace_diff import Difference, first_difference
+from minilm.generation.trace_vocabulary import NoTokenizer
 from minilm.records import Decision, Step
 
 __all__ = ["ReplayAudit", "check_replay"]
@@ -45,8 +46,11 @@ def check_replay(path: str | Path) -> ReplayAudit:
     for index, step in enumerate(recording.trace.steps):
         try:
             again = recording.decide(index, recording.stages(index))
-        except MinilmError as error:
+        except NoTokenizer as error:
             left_out = left_out or str(error)
+            continue
+        except MinilmError as error:
+            found.append(Violation(_FIRST + index, "replay", str(error)))
             continue
         what = next(_otherwise(step, again), None)
         if what is None:
@@ -61,15 +65,20 @@ def _otherwise(step: Step, again: Decision) -> Iterator[Difference]:
     found = first_difference(step, replace(step, decision=again), _TOLERANCE)
     if found is not None:
         yield found
-    for place, what, left, right in _remarks(step.decision, again):
+    for place, what, left, right in _remarks(step, again):
         if left != right and not _near(left, right):
             yield Difference(step.index, place, what, left, right)
 
 
-def _remarks(said: Decision, again: Decision) -> Iterator[tuple[str, str, Any, Any]]:
+def _remarks(step: Step, again: Decision) -> Iterator[tuple[str, str, Any, Any]]:
     """Place, fact, and its two values."""
-    known = any(effect.cut is not None for effect in said.stages)  # older traces have no cuts
-    yield "the choice", "reason", said.reason[: len(again.reason)], again.reason  # why it ended may follow
+    said = step.decision
+    ends = len(again.reason) if step.finish == "constraint" else None  # why it ended follows then
+    yield "the choice", "reason", said.reason[:ends], again.reason
+    for x, y in zip(said.candidates, again.candidates, strict=True):
+        yield "the candidates", f"why {x.id} was removed", x.removed_by, y.removed_by
+    cuts = [[effect.cut for effect in decision.stages] for decision in (said, again)]
+    known = any(cut is not None for cut in cuts[0]) or cuts[0] == cuts[1]  # older traces have none
     for x, y in zip(said.stages, again.stages, strict=True):
         yield x.stage, "note", x.note, y.note
         if known:

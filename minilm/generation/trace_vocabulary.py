@@ -15,7 +15,7 @@ from minilm.protocols import TextCodec
 from minilm.sampling import Stage
 from minilm.sampling.constraint import Constraint
 
-__all__ = ["TraceVocabulary", "trace_vocabulary"]
+__all__ = ["NoTokenizer", "TraceVocabulary", "trace_vocabulary"]
 
 
 def trace_vocabulary(
@@ -29,6 +29,10 @@ def trace_vocabulary(
         if not isinstance(stage, Constraint):
             stage.bind(heard)  # type: ignore[arg-type]
     return {"bytes": [raw.hex() for _, raw in tokens], "names": names, "words": heard.words}
+
+
+class NoTokenizer(MinilmError):
+    """What is asked needs the tokenizer, which a trace does not carry."""
 
 
 class _Overheard:
@@ -66,7 +70,7 @@ class TraceVocabulary:
     def encode(self, text: str, special: bool = False) -> list[int]:
         """The ids of a word of the recorded stages. MinilmError for another text."""
         if text not in self._words:
-            raise MinilmError(
+            raise NoTokenizer(
                 f"A trace carries no tokenizer, and its stages do not speak of {text!r:.40}; write ids"
             )
         return list(self._words[text])
@@ -74,7 +78,7 @@ class TraceVocabulary:
     def bind(self, stage: Stage) -> Stage:
         """The stage with its words as ids. MinilmError for words that are not known, and for a constraint."""
         if isinstance(stage, Constraint):
-            raise MinilmError(
+            raise NoTokenizer(
                 f"A trace carries no tokenizer, which {type(stage).__name__} needs; replay other stages"
             )
         return stage.bind(self)  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from minilm.errors import MinilmError
@@ -34,6 +35,10 @@ def test_an_honest_run_is_what_its_logits_give(record, stages):
 LIES = {
     "raw.entropy": (lambda d: d["raw"].update(entropy=d["raw"]["entropy"] + 1e-3), "the model, entropy"),
     "final.entropy": (lambda d: d["stages"][1].update(entropy=d["stages"][1]["entropy"] - 1e-3), "entropy"),
+    "a reason that goes on": (
+        lambda d: d.update(reason=d["reason"] + "; all is a lie"),
+        "the choice, reason",
+    ),
     "reason": (lambda d: d.update(reason="taken as the best of the survivors"), "the choice, reason"),
     "cut": (lambda d: d["stages"][2].update(cut=d["stages"][2]["cut"] + 1e-3), "TopK(30), cut"),
     "no cut": (lambda d: d["stages"][3].update(cut=None), "TopP(0.95), cut"),
@@ -62,6 +67,46 @@ def test_a_trace_that_is_older_than_cuts_is_what_its_logits_give(record):
             del effect["cut"]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
     assert check_replay(path).violations == ()
+
+
+def test_why_a_token_was_removed_is_held_against_the_logits(record):
+    path = with_lie(
+        record(stages="TopK(3)"), lambda d: d["candidates"][5]["removed_by"].update(why="it smelled bad")
+    )
+    (violation,) = check_replay(path).violations
+    assert "was removed: the line " in violation.what
+    assert "it smelled bad" in violation.what
+
+
+def test_fragile_is_held_against_the_logits_where_no_stage_has_a_cut(record):
+    path = with_lie(record(stages="Temperature(0.8)"), lambda d: d.update(fragile=not d["fragile"]))
+    assert [violation.line for violation in check_replay(path).violations] == [4]
+
+
+@pytest.mark.parametrize("label", ["Foo(3)", "TopK(", "ForcedBos(99999)"])
+def test_a_stage_that_cannot_be_decided_again_is_a_violation(record, label):
+    path = record(stages="TopK(30)")
+    path.write_text(path.read_text("utf-8").replace("TopK(30)", label), "utf-8")
+    audit = check_replay(path)
+    assert (len(audit.violations), audit.same, audit.left_out) == (8, 0, None)
+
+
+def test_a_number_in_the_logits_that_is_none_is_a_violation(record):
+    path = record(stages="TopK(30)")
+    with logits_path(path).open("r+b") as file:
+        file.seek(128 + 4 * 250)
+        file.write(np.float32("nan").tobytes())
+    (violation,) = check_replay(path).violations
+    assert violation.line == 3
+    assert "not finite" in violation.what
+
+
+def test_a_trace_whose_vocabulary_is_gone_is_refused(record):
+    path = record()
+    lines = path.read_text("utf-8").splitlines(keepends=True)
+    path.write_text("".join([lines[0], *lines[2:]]), "utf-8")
+    with pytest.raises(MinilmError, match="no line with its vocabulary"):
+        check_replay(path)
 
 
 def test_steps_that_need_a_tokenizer_are_left_out_and_why_is_said(record):
