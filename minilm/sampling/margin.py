@@ -69,7 +69,7 @@ def margins(logits: Array, context: Context, stages: Sequence[Stage], u: float |
         tuple(cut for run in runs if (cut := nearest(run, context)) is not None),
         _logit(logits, context, stages, u, chosen, runs),
         _temperature(logits, context, stages, u, chosen),
-        is_fragile(logits, context, stages, u),
+        can_flip(logits, context, stages, u, chosen, runs),
     )
 
 
