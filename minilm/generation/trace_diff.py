@@ -16,7 +16,7 @@ from minilm.generation.trace_facts import facts
 from minilm.generation.trace_reading import Trace
 from minilm.records import Candidate, Step
 
-__all__ = ["Difference", "diff", "first_difference"]
+__all__ = ["Difference", "diff", "differ", "first_difference"]
 
 _ASKED = ("prompt_ids", "vocab_size", "stages", "seed", "branch", "max_tokens", "stop", "eos_ids", "top")
 
@@ -89,7 +89,7 @@ def first_difference(left: Step, right: Step, tolerance: float = 1e-5) -> Differ
     a, b = left.decision, right.decision
     parts = (a.chosen, b.chosen) if a.chosen.id != b.chosen.id else None
     for place, what, x, y in facts(left, right):
-        if _differ(x, y, tolerance):
+        if differ(x, y, tolerance):
             by = abs(float(x) - float(y)) if _measured(x, y) else math.inf
             margins = (a.margin, b.margin) if parts else (None, None)
             apart = by if math.isfinite(by) else None
@@ -103,7 +103,7 @@ def _measured(x: Any, y: Any) -> bool:
     return both and not (isinstance(x, Integral) and isinstance(y, Integral))
 
 
-def _differ(x: Any, y: Any, tolerance: float) -> bool:
+def differ(x: Any, y: Any, tolerance: float) -> bool:
     """Whether two facts differ: of two numbers, one of which is infinite or none at all, always."""
     if not _measured(x, y) or x == y or not (math.isfinite(x) and math.isfinite(y)):
         return bool(x != y)

@@ -13,7 +13,7 @@ from typing import Any
 from minilm.errors import MinilmError
 from minilm.generation.replay import open_recording
 from minilm.generation.trace_check import Violation
-from minilm.generation.trace_diff import Difference, first_difference
+from minilm.generation.trace_diff import Difference, differ, first_difference
 from minilm.generation.trace_vocabulary import NoTokenizer
 from minilm.records import Decision, Step
 
@@ -66,7 +66,7 @@ def _otherwise(step: Step, again: Decision) -> Iterator[Difference]:
     if found is not None:
         yield found
     for place, what, left, right in _remarks(step, again):
-        if left != right and not _near(left, right):
+        if differ(left, right, _TOLERANCE):
             yield Difference(step.index, place, what, left, right)
 
 
@@ -85,8 +85,3 @@ def _remarks(step: Step, again: Decision) -> Iterator[tuple[str, str, Any, Any]]
             yield x.stage, "cut", x.cut, y.cut
     if known:
         yield "the choice", "fragile", said.fragile, again.fragile
-
-
-def _near(x: Any, y: Any) -> bool:
-    both = isinstance(x, float) and isinstance(y, float)
-    return both and abs(x - y) <= _TOLERANCE * max(1.0, abs(x), abs(y))
