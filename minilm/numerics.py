@@ -10,7 +10,9 @@ import numpy as np
 from minilm.records import Array
 
 __all__ = [
+    "K_MASS",
     "LARGEST_K",
+    "LEAST_K",
     "adaptive_k",
     "contenders",
     "cosine",
@@ -23,8 +25,8 @@ __all__ = [
     "sorted_k",
 ]
 
-LARGEST_K = 64
-"""The largest adaptive k that is reported."""
+K_MASS, LEAST_K, LARGEST_K = 0.95, 8, 64
+"""The mass that an adaptive k is to hold, and the least and the largest k that are reported."""
 
 
 def log_sum_exp(scores: Array, axis: int = -1) -> Array:
@@ -122,7 +124,7 @@ def contenders(values: Array, n: int) -> Array:
 
 
 def adaptive_k(
-    probabilities: Array, mass: float = 0.95, minimum: int = 8, maximum: int = LARGEST_K
+    probabilities: Array, mass: float = K_MASS, minimum: int = LEAST_K, maximum: int = LARGEST_K
 ) -> tuple[int, float]:
     """The fewest best tokens that hold `mass`, clamped to [minimum, maximum] and to the number above 0.
 
@@ -140,7 +142,7 @@ def adaptive_k(
 
 
 def sorted_k(
-    descending: Array, mass: float = 0.95, minimum: int = 8, maximum: int = LARGEST_K
+    descending: Array, mass: float = K_MASS, minimum: int = LEAST_K, maximum: int = LARGEST_K
 ) -> tuple[int, float]:
     """The same of probabilities that are in order, the largest first; the best `maximum` are enough.
 

@@ -11,12 +11,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from minilm.generation.trace_numbers import TOLERANCE, apart, temperature, truncates
-from minilm.numerics import LARGEST_K
+from minilm.numerics import K_MASS, LARGEST_K, LEAST_K
 from minilm.records import Distribution, Step
 
 __all__ = ["distributions_owe", "embedding_owes"]
-
-_MASS, _LEAST_K = 0.95, 8  # of the adaptive k, as in numerics.adaptive_k
 
 
 def distributions_owe(step: Step) -> Iterator[str]:
@@ -29,7 +27,7 @@ def distributions_owe(step: Step) -> Iterator[str]:
         left = [c.p_final for n, c in enumerate(decision.candidates, 1) if c.rank == n and c.p_final > 0]
         yield from _held("final", decision.final, left)
     k, few = decision.final.k_used, decision.final.mass_used < 1 - TOLERANCE  # others are above 0
-    if k > decision.survivors or (few and k < _LEAST_K):
+    if k > decision.survivors or (few and k < LEAST_K):
         yield f"final k_used is {k} of {decision.survivors} survivors"
     entropy, survivors = decision.raw.entropy, None
     for effect in decision.stages:
@@ -53,9 +51,9 @@ def _held(name: str, found: Distribution, best: list[float]) -> Iterator[str]:
     most = shown + (k - len(best)) * best[-1] if best and k > len(best) else shown
     if best and not shown - TOLERANCE <= mass <= most + TOLERANCE:
         yield f"{name} mass_used is {mass:.9g}, the {k} best tokens hold {shown:.9g} to {most:.9g}"
-    if k > LARGEST_K or (k < LARGEST_K and mass < _MASS - TOLERANCE):
+    if k > LARGEST_K or (k < LARGEST_K and mass < K_MASS - TOLERANCE):
         yield f"{name} k_used is {k}, though they hold {mass:.9g}"
-    if _LEAST_K < k <= len(best) + 1 and math.fsum(best[: k - 1]) >= _MASS + TOLERANCE:
+    if LEAST_K < k <= len(best) + 1 and math.fsum(best[: k - 1]) >= K_MASS + TOLERANCE:
         yield f"{name} k_used is {k}, though {k - 1} tokens hold {math.fsum(best[: k - 1]):.9g}"
     rest = 1.0 - math.fsum(best)
     if best and best[-1] > 0 and rest > TOLERANCE:
