@@ -53,10 +53,9 @@ def asked_owes(start: Mapping[str, Any], step: Step) -> Iterator[tuple[str, str]
     above = [c.id for c in _shown(step) if c.id >= size or c.rank > size]
     if above:
         yield "the vocabulary", f"id {above[0]} or its rank lies beyond the {size} tokens"
-    if step.decision.stages and step.decision.stages[0].survivors > size:
-        yield "the vocabulary", f"{step.decision.stages[0].survivors} survivors of {size} tokens"
-    if not step.decision.stages and step.decision.survivors > size:
-        yield "the vocabulary", f"{step.decision.survivors} survivors of {size} tokens"
+    left = decision.stages[0].survivors if decision.stages else decision.survivors
+    if left > size:
+        yield "the vocabulary", f"{left} survivors of {size} tokens"
     best = min(start["top"], size)
     ranks = [c.rank for c in decision.candidates[:best]]
     if len(ranks) < best or ranks != [*range(1, len(ranks) + 1)]:
