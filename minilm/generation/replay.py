@@ -7,7 +7,7 @@ another token would have been taken, the text would have parted.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,7 @@ class Recording:
 
     trace: Trace
     logits: Array
+    vocabulary: TraceVocabulary = field(repr=False)
 
     __repr__ = one_line
 
@@ -60,11 +61,7 @@ class Recording:
     @cached_property
     def texts(self) -> TokenTexts:
         """Id -> text and bytes of a token, from the vocabulary in the trace."""
-        return TokenTexts(self._codec)  # type: ignore[arg-type]
-
-    @cached_property
-    def _codec(self) -> TraceVocabulary:
-        return TraceVocabulary(self.trace.vocabulary)
+        return TokenTexts(self.vocabulary)  # type: ignore[arg-type]
 
     def stages(self, index: int) -> tuple[Stage, ...]:
         """The stages of a recorded step, as its ledger names them."""
@@ -73,7 +70,7 @@ class Recording:
     def bound(self, stages: Sequence[Stage] | str) -> tuple[Stage, ...]:
         """Stages, or their text, ready for a replay. MinilmError for words that the recorded stages lack."""
         pipeline = parse(stages) if isinstance(stages, str) else stages
-        return tuple(map(self._codec.bind, pipeline))
+        return tuple(map(self.vocabulary.bind, pipeline))
 
     def asked(self, index: int, stages: Sequence[Stage]) -> tuple[Array, Context, float | None]:
         """Logits (V,), context and draw of a step; the draw is that of the recorded dice."""
@@ -132,4 +129,4 @@ def open_recording(path: str | Path) -> Recording:
                 f"Logits {logits_path(path)} are those of another run: at step {step.index + 1} they are not "
                 "the ones in the trace"
             )
-    return Recording(trace, logits)
+    return Recording(trace, logits, TraceVocabulary(trace.vocabulary))

@@ -54,9 +54,9 @@ class TraceVocabulary:
 
     special_ids: Mapping[str, int] = MappingProxyType({})
 
-    def __init__(self, vocabulary: Mapping[str, Any] | None) -> None:
-        given = vocabulary or {"bytes": [], "names": {}}
-        self._bytes, self._names, self._words = given["bytes"], given["names"], given.get("words", {})
+    def __init__(self, vocabulary: Mapping[str, Any]) -> None:
+        self._bytes, self._names = vocabulary["bytes"], vocabulary["names"]
+        self._words = vocabulary.get("words", {})  # older traces have none
         self.vocab_size = len(self._bytes)
 
     def piece(self, token_id: int) -> str:
