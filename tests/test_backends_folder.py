@@ -129,6 +129,26 @@ class _Bomb:
         return (os.abort, ())
 
 
+def test_a_file_opens_whatever_the_first_byte_of_its_headers_length_is():
+    """A header's length is a multiple of 8, so its lowest byte takes 32 values; 0x80 also begins a pickle."""
+    opened = {}
+    for size in range(1, 9 * 32):
+        data = arrays_to_bytes({"x" * size: np.arange(3.0)})
+        assert list(arrays_from_bytes(data)) == ["x" * size]
+        opened[data[0]] = opened.get(data[0], 0) + 1
+    assert set(opened) == set(range(0, 256, 8))
+
+
+def test_a_header_whose_length_spells_the_start_of_a_zip_opens():
+    target = int.from_bytes(b"PK", "little")
+    short = len(arrays_to_bytes({"x": np.zeros(0)})) - 8
+    # A name stands twice in the header, so each letter more lengthens it by two bytes.
+    name = "x" * (1 + (target - short) // 2)
+    data = arrays_to_bytes({name: np.zeros(0)})
+    assert data[:8] == b"PK".ljust(8, b"\0")
+    assert list(arrays_from_bytes(data)) == [name]
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import json
 import logging
+import types
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,7 +19,12 @@ torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
 from minilm.backends.huggingface import create_gpt2, open_model, wrap_model  # noqa: E402 - after the skips
-from minilm.backends.huggingface_cache import CopiedState, RereadState, SharedState  # noqa: E402
+from minilm.backends.huggingface_cache import (  # noqa: E402
+    CopiedState,
+    RereadState,
+    SharedState,
+    cache_argument,
+)
 from minilm.errors import MinilmError  # noqa: E402
 from minilm.protocols import Attributable, Inspectable, Trainable  # noqa: E402
 from minilm.records import Gradients, OptimizerConfig  # noqa: E402
@@ -120,6 +127,29 @@ def test_reading_in_parts_gives_the_numbers_of_reading_at_once(model, parts):
 
 def test_every_kind_of_cache_is_met_by_these_models(model):
     assert type(model.read(IDS).state) is KINDS.get(model.name, SharedState)
+
+
+def test_a_model_without_a_usable_cache_says_that_it_reads_again(model):
+    said = model.notice
+    assert (said is not None) == (KINDS.get(model.name) is RereadState)
+    assert said is None or (type(model.net).__name__ in said and "reads the whole text again" in said)
+
+
+@pytest.mark.parametrize("name", ["past_key_values", "cache", "cache_params"])
+def test_the_cache_is_found_under_each_name_that_transformers_gives_it(name):
+    net = types.SimpleNamespace(forward=forward_with(name))
+    assert cache_argument(net) == name
+
+
+def forward_with(name: str) -> Any:
+    """A callable whose signature takes input_ids and one argument of the given name."""
+
+    def forward(**_: Any) -> None:
+        raise NotImplementedError
+
+    kind = inspect.Parameter.KEYWORD_ONLY
+    forward.__signature__ = inspect.Signature([inspect.Parameter(n, kind) for n in ("input_ids", name)])  # type: ignore[attr-defined]
+    return forward
 
 
 def test_an_old_state_read_again_gives_the_same_numbers_and_harms_no_other(model):

@@ -75,7 +75,9 @@ def arrays_from_bytes(data: bytes, source: str = "the file") -> dict[str, Array]
 
 def _digests(data: bytes, source: str) -> dict[str, str]:
     """The digests in the header, after the cheap checks that need no array."""
-    if data[:1] == b"\x80" or data[:2] == b"PK":
+    # The first 8 bytes are the length of the header, so they can hold any value: 0x80 begins a pickle, and
+    # it also begins a header of 128 or 1,408 bytes. Byte 8 tells them apart: a header is JSON, opened by {.
+    if data[8:9] != b"{" and (data[:1] == b"\x80" or data[:2] == b"PK"):
         raise MinilmError(f"{source} is a pickle, which could run code; only safetensors files are read")
     length = int.from_bytes(data[:8], "little")
     if len(data) < 8 or length > HEADER_LIMIT or length > len(data) - 8:

@@ -98,7 +98,7 @@ State = SharedState | CopiedState | RereadState
 def cache_argument(net: Any) -> str | None:
     """The name under which a model takes its cache, None where it takes none."""
     takes = inspect.signature(net.forward).parameters
-    return next((name for name in ("past_key_values", "cache_params") if name in takes), None)
+    return next((name for name in ("past_key_values", "cache", "cache_params") if name in takes), None)
 
 
 def empty_state(net: Any) -> State:

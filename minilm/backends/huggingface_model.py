@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from minilm.backends.checks import check_against, check_ids, check_rows
-from minilm.backends.huggingface_cache import State, cache_argument, empty_state
+from minilm.backends.huggingface_cache import RereadState, State, cache_argument, empty_state
 from minilm.backends.huggingface_inner import array, available, eager_twin, expand, layer_count, looks
 from minilm.errors import MinilmError
 from minilm.records import Array, Reading
@@ -43,6 +43,16 @@ class HuggingFaceReader:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name}: {type(self.net).__name__}, V {self.vocab_size})"
+
+    @property
+    def notice(self) -> str | None:
+        """One line where the model is opened with a loss: it has no cache that can be kept as a value."""
+        if not isinstance(self._empty, RereadState):
+            return None
+        return (
+            f"{self.name}: {type(self.net).__name__} has no cache that minilm can keep; every token reads the"
+            " whole text again, so long texts are slow"
+        )
 
     @property
     def inner_names(self) -> list[str]:

@@ -84,6 +84,8 @@ def _hugging_face(source: str, device: str, dtype: str) -> Opened:
 
     model, raw = import_module("minilm.backends.huggingface").open_model(source, device=device, dtype=dtype)
     codec = from_transformers(raw)
+    if model.notice is not None:
+        click.echo(model.notice, err=True)
     return Opened(model, codec, _eos_ids(model, codec))
 
 
