@@ -1,4 +1,4 @@
-"""Frozen dataclasses with slots that are quick to make, for records that a loop makes by the hundred.
+"""Frozen values: dataclasses that are quick to make, and the one line that shows a large one.
 
 A frozen dataclass sets each of its fields by object.__setattr__, at six times the cost of an assignment. Here
 a new record is filled while it still is of a class without the lock, and takes its own class with the last.
@@ -6,14 +6,21 @@ a new record is filled while it still is of a class without the lock, and takes 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from functools import wraps
 from typing import Any, TypeVar, dataclass_transform
 
-__all__ = ["record"]
+__all__ = ["WIDEST", "Shown", "one_line", "record", "show_with"]
 
 T = TypeVar("T")
+_faces: list[Callable[[], Any]] = []
+
+WIDEST = 200
+"""Characters of the longest line; what is longer ends in an ellipsis."""
+
+_FEW = 8  # numbers of a sequence that are shown one by one
+_TEXT = 40  # characters of a text
 
 
 @dataclass_transform(frozen_default=True)
@@ -45,3 +52,80 @@ def record(cls: type[T]) -> type[T]:
 
     locked.__init__ = init
     return locked
+
+
+def show_with(load: Callable[[], Any]) -> None:
+    """Name the faces that show records.
+
+    Args:
+        load: called when a record is first shown; returns an object whose `show_text(record)` and
+            `show_html(record)` give strings. It is called late, so that importing minilm loads no face.
+    """
+    _faces[:] = [load]
+
+
+class Shown:
+    """A record with faces: one line as repr, text as str, HTML in a notebook.
+
+    Records are imported by the faces and so cannot import them; `show_with` hands the faces over.
+    """
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return _faces[0]().show_text(self) if _faces else repr(self)
+
+    def _repr_html_(self) -> str | None:
+        return _faces[0]().show_html(self) if _faces else None
+
+
+def one_line(self: Any) -> str:
+    r"""A dataclass in a line, to be its `__repr__`; what stands at its default is left out.
+
+    >>> import numpy as np
+    >>> from dataclasses import dataclass
+    >>> @dataclass(frozen=True)
+    ... class Look:
+    ...     ids: np.ndarray
+    ...     slope: float = 0.0
+    ...     kind: str = "logits"
+    ...     __repr__ = one_line
+    >>> Look(np.zeros((2, 7)), 1 / 3)
+    Look(ids (2, 7), slope 0.3333)
+    """
+    shown = [field for field in fields(self) if field.repr]
+    values = [(field, getattr(self, field.name)) for field in shown]
+    facts = ", ".join(f"{f.name} {_said(value)}" for f, value in values if not _at_default(f, value))
+    line = f"{type(self).__name__}({facts})"
+    return line if len(line) <= WIDEST else f"{line[: WIDEST - 2]}…)"
+
+
+def _at_default(field: Field[Any], value: Any) -> bool:
+    if field.default_factory is not MISSING:
+        return isinstance(value, Mapping | Sequence) and not value
+    return value is field.default or (isinstance(value, int | float | str) and value == field.default)
+
+
+def _said(value: Any) -> str:
+    """A value in a few characters: a number, a text cut short, a shape, or how many there are."""
+    if getattr(value, "shape", None) == ():
+        value = value.item()  # a number of a framework
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if value is None or isinstance(value, int):
+        return str(value)
+    if isinstance(value, str):
+        return repr(value if len(value) <= _TEXT else value[: _TEXT - 1] + "…")
+    if isinstance(value, bytes):
+        return f"{len(value)} bytes"
+    if is_dataclass(value) or not hasattr(value, "shape"):
+        return _counted(value)
+    return str(tuple(value.shape))
+
+
+def _counted(value: Any) -> str:
+    if isinstance(value, Sequence) and len(value) <= _FEW and all(isinstance(v, int | float) for v in value):
+        return f"[{', '.join(map(_said, value))}]"
+    if isinstance(value, Mapping | Sequence):
+        return f"{len(value)} {'entry' if len(value) == 1 else 'entries'}"
+    return type(value).__name__

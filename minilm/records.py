@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from importlib import import_module
 from math import hypot
 from typing import Any
 
 import numpy as np
 
-from minilm.frozen import record
+from minilm.frozen import Shown, record
 
 __all__ = [
     "Array",
@@ -47,21 +46,6 @@ def frozen_array(values: Any, dtype: Any = None) -> Array:
     view = np.asarray(values, dtype=dtype).view()
     view.flags.writeable = False
     return view
-
-
-class _Shown:
-    """Gives a record its faces: one line as repr, the text face as str, HTML in a notebook.
-
-    The faces stand floors above the records, so they are asked for by name, when wanted.
-    """
-
-    __slots__ = ()
-
-    def __str__(self) -> str:
-        return import_module("minilm.faces.text").printed(self)
-
-    def _repr_html_(self) -> str:
-        return import_module("minilm.faces.html").fragment(self)
 
 
 @dataclass(frozen=True)
@@ -159,7 +143,7 @@ class Removal:
 
 
 @record
-class Candidate(_Shown):
+class Candidate(Shown):
     """One token that could have been next.
 
     logit, p_model, logp_model: as the model gave them (temperature 1, nothing applied); p_tempered:
@@ -189,7 +173,7 @@ class Distribution:
 
 
 @record
-class Decision(_Shown):
+class Decision(Shown):
     """How one token was chosen.
 
     candidates: best first by logit, the chosen and the watched ones always among them;
@@ -246,7 +230,7 @@ class Embedding:
 
 
 @record
-class Step(_Shown):
+class Step(Shown):
     """One token of a generation.
 
     index: from 0, counted over generated tokens; position: of the id read, from 0, in the whole
@@ -290,7 +274,7 @@ class ParameterNorms:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class TrainStep(_Shown):
+class TrainStep(Shown):
     """One training step.
 
     index: from 1; ids: (B, T) the inputs of the batch; loss: nats per token, padding excluded;

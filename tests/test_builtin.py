@@ -5,9 +5,9 @@ import numpy as np
 from minilm import builtin
 from minilm.training.batches import encode_documents, in_order
 from minilm.training.corpus import from_storyland
-from minilm.training.entropy import floor
 from minilm.training.fit import evaluate
-from minilm.training.storyland import storyland
+from minilm.training.storyland.entropy import floor
+from minilm.training.storyland.stories import storyland
 
 
 def test_the_shipped_model_is_under_a_megabyte():

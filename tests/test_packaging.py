@@ -160,7 +160,7 @@ for package in (minilm, tokenizer):
                 importlib.import_module(module.name)
         except ModuleNotFoundError as error:
             assert not error.name.startswith(("minilm", "tokenizer.")), error
-assert "minilm.backends.numpy_lstm" in sys.modules
+assert "minilm.backends.numpy.lstm" in sys.modules
 of_matplotlib = (os.environ["MPLCONFIGDIR"], "fc-list")  # its cache of fonts, made once
 print([what for what in touched if not any(known in what for known in of_matplotlib)])
 """

@@ -20,9 +20,9 @@ from minilm.records import Array, ModelConfig
 __all__ = ["BACKENDS", "available", "create", "load", "wrap"]
 
 BACKENDS = {  # name -> (module, what must be importable, the extra that brings it)
-    "numpy": ("minilm.backends.numpy_lstm", "numpy", ""),
-    "torch": ("minilm.backends.torch_lstm", "torch", "torch"),
-    "tensorflow": ("minilm.backends.tensorflow_lstm", "tensorflow", "tensorflow"),
+    "numpy": ("minilm.backends.numpy.lstm", "numpy", ""),
+    "torch": ("minilm.backends.torch.lstm", "torch", "torch"),
+    "tensorflow": ("minilm.backends.tensorflow.lstm", "tensorflow", "tensorflow"),
 }
 
 
@@ -60,7 +60,7 @@ def load(
 
     Raises MinilmError, one line, for a folder that is missing, foreign or damaged.
     """
-    from minilm.backends.folder import read_model
+    from minilm.storage.model_folder import read_model
 
     found = read_model(folder)
     kind = dtype or found.arrays["embedding"].dtype.name
@@ -79,5 +79,5 @@ def wrap(net: Any, codec: TextCodec | None = None) -> LanguageModel:
     families = {kind.__module__.split(".")[0] for kind in inspect.getmro(type(net))}
     for family, backend in (("torch", "torch"), ("keras", "tensorflow")):
         if family in families:
-            return importlib.import_module(f"minilm.backends.{backend}_wrap").wrap(net, codec)
+            return importlib.import_module(f"minilm.backends.{backend}.wrap").wrap(net, codec)
     raise MinilmError(f"wrap() takes a torch module or a Keras model, got {type(net).__name__}")

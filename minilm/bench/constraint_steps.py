@@ -12,7 +12,7 @@ import numpy as np
 from minilm.bench.measure import Figure, seconds
 from minilm.bench.words import Words
 from minilm.sampling import Context, Scores
-from minilm.sampling.constraint import Regex
+from minilm.sampling.constraints.stage import Regex
 
 __all__ = ["figures"]
 

@@ -14,9 +14,9 @@ from minilm.bench.streaming import PROMPT
 from minilm.bench.words import Words
 from minilm.dice import generator
 from minilm.generation import start
-from minilm.generation.texts import TokenTexts
 from minilm.records import ModelConfig
 from minilm.sampling import Context, decide, parse
+from minilm.token_text import TokenTexts
 
 __all__ = ["figures"]
 

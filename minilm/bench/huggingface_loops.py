@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from minilm.backends.huggingface import wrap_model
+from minilm.backends.huggingface.open import wrap_model
 from minilm.bench.measure import Figure, in_turns
 from minilm.bench.streaming import PROMPT, stream_model
 from minilm.bench.words import Words

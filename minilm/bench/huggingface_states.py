@@ -9,7 +9,7 @@ from typing import Any
 
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from minilm.backends.huggingface import wrap_model
+from minilm.backends.huggingface.open import wrap_model
 from minilm.bench.measure import Figure, seconds
 from minilm.bench.memory import megabytes
 from minilm.bench.streaming import PROMPT

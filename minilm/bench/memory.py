@@ -13,8 +13,9 @@ from minilm.backends import create
 from minilm.bench.measure import Figure
 from minilm.bench.streaming import PROMPT, STAGES
 from minilm.bench.words import Words
-from minilm.generation import Session, TraceWriter, open_session, start
+from minilm.generation import Session, open_session, start
 from minilm.records import ModelConfig
+from minilm.trace import TraceWriter
 
 __all__ = ["figures", "megabytes"]
 

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 
 from minilm.bench.measure import Figure, in_turns
 from minilm.bench.tensorflow_training import plain_loop
-from minilm.doctor.tensorflow_attach import attach
+from minilm.doctor.tensorflow.attach import attach
 
 __all__ = ["figures"]
 

@@ -15,8 +15,9 @@ from typing import Any
 
 import torch
 
-from minilm.backends import create, torch_distributed
-from minilm.backends.workers import this_worker
+from minilm.backends import create
+from minilm.backends.processes import this_worker
+from minilm.backends.torch import distributed as torch_distributed
 from minilm.bench.measure import Figure, Work, in_turns
 from minilm.bench.training import VOCAB_SIZE, train_model
 from minilm.errors import MinilmError

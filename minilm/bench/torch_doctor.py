@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from minilm.bench.measure import Figure, Work, in_turns
 from minilm.bench.torch_training import plain_loop
-from minilm.doctor.torch_attach import attach
+from minilm.doctor.torch.attach import attach
 
 __all__ = ["figures"]
 

@@ -18,8 +18,8 @@ from minilm.dice import generator
 from minilm.records import ModelConfig
 from minilm.training.batches import Batches
 from minilm.training.fit import Schedule, fit
-from minilm.training.gate_moments import gate_moment
-from minilm.training.timeline import Timeline
+from minilm.training.timeline.gates import gate_moment
+from minilm.training.timeline.timeline import Timeline
 
 __all__ = ["numpy_figures", "tensorflow_figures", "torch_figures"]
 

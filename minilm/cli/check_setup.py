@@ -114,7 +114,7 @@ def step(name: str) -> None:
 
     ids = np.array([[1, 2, 3, 4]])
     if name == "hf":
-        from minilm.backends.huggingface import create_gpt2
+        from minilm.backends.huggingface.open import create_gpt2
 
         model = create_gpt2(16, layers=1, heads=1, width=8, context=8)
     else:

@@ -13,10 +13,17 @@ from time import perf_counter
 import click
 
 from minilm.builtin import PROMPT, RECIPE
-from minilm.cli.demo_report import write_report
-from minilm.cli.demo_run import STAGES, compare_start, generate, train_gpt2, train_lstm, write_text
 from minilm.errors import MinilmError
 from minilm.faces.text import render, write
+from minilm.workflows.demo import (
+    STAGES,
+    compare_start,
+    generate,
+    train_gpt2,
+    train_lstm,
+    write_text,
+)
+from minilm.workflows.demo_report import write_report
 
 __all__ = ["command"]
 

@@ -17,7 +17,7 @@ from minilm.doctor import museum
 from minilm.errors import MinilmError
 from minilm.faces import console
 from minilm.faces.findings import exhibits_table, findings_text
-from minilm.generation.trace import dumps
+from minilm.trace.json import dumps
 
 __all__ = ["command"]
 
@@ -113,7 +113,7 @@ def _watched(
         words = [
             sys.executable,
             "-m",
-            "minilm.doctor.bootstrap",
+            "minilm.doctor.run_file",
             str(file),
             str(place),
             str(steps),

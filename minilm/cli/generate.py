@@ -11,17 +11,19 @@ from typing import Any
 
 import click
 
-from minilm.cli.opening import Opened, open_model
-from minilm.cli.run_options import conditions, first_cursor, run_options
+from minilm.cli.options.model import open_model
+from minilm.cli.options.run import conditions, first_cursor, run_options
 from minilm.conditions import Condition
 from minilm.errors import MinilmError
 from minilm.faces import text
 from minilm.faces.scores import score_table, score_total
-from minilm.generation import Cursor, TraceWriter
+from minilm.generation import Cursor
 from minilm.generation.breakpoints import holds
-from minilm.generation.logits_file import logits_path
 from minilm.generation.score import score, total
 from minilm.records import Step
+from minilm.trace import TraceWriter
+from minilm.trace.logits import logits_path
+from minilm.workflows.open import Opened
 
 __all__ = ["command"]
 

@@ -11,16 +11,17 @@ import click
 
 from minilm import inside
 from minilm.builtin import PROMPT
-from minilm.cli.debug_loop import whole_number
+from minilm.cli.debug.loop import whole_number
 from minilm.cli.inside_pictures import save_picture
-from minilm.cli.opening import Opened, model_options, open_model
+from minilm.cli.options.model import model_options, open_model
 from minilm.errors import MinilmError
 from minilm.faces import inside as tables
 from minilm.faces import text as text_face
 from minilm.faces.visible import piece, quoted
-from minilm.generation.texts import TokenTexts
-from minilm.generation.trace import as_json, dumps
 from minilm.protocols import Inspectable
+from minilm.token_text import TokenTexts
+from minilm.trace.json import as_json, dumps
+from minilm.workflows.open import Opened
 
 __all__ = ["command"]
 

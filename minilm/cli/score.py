@@ -8,13 +8,13 @@ from dataclasses import asdict
 
 import click
 
-from minilm.cli.opening import model_options, open_model
-from minilm.cli.text_files import text_of_file
+from minilm.cli.options.model import model_options, open_model
+from minilm.cli.options.text_files import text_of_file
 from minilm.errors import MinilmError
 from minilm.faces import text as text_face
 from minilm.faces.scores import score_table, score_total
 from minilm.generation.score import TextScore, TokenScore, score, total
-from minilm.generation.trace import as_json, dumps
+from minilm.trace.json import as_json, dumps
 
 __all__ = ["command"]
 

@@ -1,91 +1,102 @@
-"""The options that name sampling stages: --stages, and the shorthands that stand for it."""
+"""minilm stages: every sampling stage, how it is written and what it does; the presets and the dialects.
+
+What a stage does is read off the stage itself; only an example of each is written here.
+"""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+import inspect
+import sys
+from dataclasses import MISSING, fields
 
 import click
 
-from minilm.cli.text_files import text_of_file
 from minilm.errors import MinilmError
-from minilm.sampling import Greedy, Stage, Temperature, TopK, TopP, parse
-from minilm.sampling.constraint import Grammar, JsonSchema
-from minilm.sampling.dialects import DIALECTS, PRESETS, arrange
+from minilm.faces import text
+from minilm.faces.layout import WIDTH, cells, pad, wrap
+from minilm.sampling import Stage
+from minilm.sampling.dialects import DIALECTS, PRESETS
+from minilm.sampling.parsing import STAGES
 
-__all__ = ["DEFAULT", "pipeline", "stage_options"]
+__all__ = ["EXAMPLES", "command", "usage"]
 
-DEFAULT = "Temperature(0.8) TopK(40)"
-"""The stages where none are named."""
-
-
-def stage_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds --stages, --preset, --dialect and the shorthands to a command."""
-    options = [
-        click.option(
-            "--stages",
-            metavar="TEXT",
-            help=f"In any order, such as the default: {DEFAULT!r}; minilm stages lists them.",
-        ),
-        click.option("--temperature", type=float, help="Short for Temperature(t)."),
-        click.option("--top-k", type=int, help="Short for TopK(k)."),
-        click.option("--top-p", type=float, help="Short for TopP(p)."),
-        click.option("--greedy", is_flag=True, help="Short for Greedy(): always the best token."),
-        click.option(
-            "--json-schema",
-            metavar="FILE",
-            help="Short for JsonSchema of a file, before all.",
-        ),
-        click.option("--grammar", metavar="FILE", help="Short for Grammar of a file, before all."),
-        click.option("--preset", type=click.Choice(list(PRESETS)), help="Stages that go well together."),
-        click.option(
-            "--dialect", type=click.Choice(list(DIALECTS)), help="Put the stages in this library's order."
-        ),
-    ]
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
-def pipeline(options: Mapping[str, Any]) -> tuple[Stage, ...]:
-    """The stages that the options of a command name. Raises MinilmError where they contradict."""
-    short = _shorthands(options)
-    given = [name for name in ("stages", "preset") if options[name] is not None]
-    if short and given:
-        raise MinilmError(
-            f"Give either --{given[0]} or the shorthands, got both; name {short[0]!r} in --stages"
-        )
-    if len(given) == 2:
-        raise MinilmError(f"Give either --stages or --preset {options['preset']}, got both")
-    if options["preset"] is not None:
-        stages = parse(PRESETS[options["preset"]])
-    else:
-        stages = tuple(short) or parse(DEFAULT if options["stages"] is None else options["stages"])
-    stages = (*_constraints(options), *stages)
-    return stages if options["dialect"] is None else arrange(stages, options["dialect"])
+EXAMPLES = (
+    "Temperature(0.8)",
+    "TopK(40)",
+    "TopP(0.9)",
+    "MinP(0.05)",
+    "Greedy()",
+    "RepetitionPenalty(1.1)",
+    "Bias({' dog': 2, ' cat': -inf})",
+    "Typical(0.95)",
+    "TopH(0.4)",
+    "Epsilon(0.001)",
+    "Eta(0.001)",
+    "Presence(0.5)",
+    "Frequency(0.5)",
+    "NoRepeatNgram(3)",
+    "BadWords(['dog', 'cat'])",
+    "SequenceBias({' a dog': 2})",
+    "MinLength(20)",
+    "MinNewTokens(10)",
+    "LengthDecay(20, 1.1)",
+    "Suppress([5, 6])",
+    "SuppressAtBegin([5, 6])",
+    "ForcedBos(2)",
+    "ForcedEos(3)",
+    "Choice(['yes', 'no'])",
+    "Regex('[a-z]+')",
+    'Grammar(\'start: "a" "b"\')',
+    "JsonSchema({'type': 'integer'})",
+)
+"""A stage of every kind as it is written, the common ones first."""
 
 
-def _constraints(options: Mapping[str, Any]) -> Iterator[Stage]:
-    """The constraints whose texts are in files: too long for a line, and JSON is no Python."""
-    if options["json_schema"] is not None:
-        try:
-            yield JsonSchema(json.loads(text_of_file("--json-schema", options["json_schema"])))
-        except (json.JSONDecodeError, RecursionError) as error:
-            why = "nested too deep" if isinstance(error, RecursionError) else error
-            raise MinilmError(f"--json-schema {options['json_schema']} is no JSON: {why}") from error
-    if options["grammar"] is not None:
-        yield Grammar(text_of_file("--grammar", options["grammar"]))
+@click.command(epilog="Example: minilm stages TopP")
+@click.argument("names", nargs=-1, metavar="[NAME ...]")
+def command(names: tuple[str, ...]) -> None:
+    """List the sampling stages for --stages, the presets and the dialects; with NAME, all about that one."""
+    text.write("\n\n".join(map(_whole, names)) if names else _table(), sys.stdout)
 
 
-def _shorthands(options: Mapping[str, Any]) -> list[Stage]:
-    short: list[Stage] = []
-    if options["temperature"] is not None:
-        short.append(Temperature(options["temperature"]))
-    if options["top_k"] is not None:
-        short.append(TopK(options["top_k"]))
-    if options["top_p"] is not None:
-        short.append(TopP(options["top_p"]))
-    if options["greedy"]:
-        short.append(Greedy())
-    return short
+def usage(stage: type[Stage]) -> str:
+    """How a stage is written; what may be left out has its default.
+
+    >>> usage(STAGES["RepetitionPenalty"])
+    'RepetitionPenalty(theta, last=None)'
+    """
+    shown = sorted((f for f in fields(stage) if f.repr), key=lambda f: bool(f.kw_only))
+    said = [f.name if f.default is MISSING else f"{f.name}={f.default!r}" for f in shown]
+    return f"{stage.__name__}({', '.join(said)})"
+
+
+def _table() -> str:
+    does = {example: _about(STAGES[example.partition("(")[0]]).partition("\n\n")[0] for example in EXAMPLES}
+    orders = {name: " ".join(stage.__name__ for stage in order) for name, order in DIALECTS.items()}
+    return "\n\n".join(
+        [
+            _part("--stages, in any order, such as:", does),
+            _part("--preset, which stands for:", PRESETS),
+            _part("--dialect, which puts them in the order:", orders),
+            "minilm stages NAME says all about one.",
+        ]
+    )
+
+
+def _part(title: str, rows: dict[str, str]) -> str:
+    width = max(map(cells, rows)) + 4
+    lines = [title]
+    for name, about in rows.items():
+        first, *others = wrap(" ".join(about.split()), WIDTH - width)
+        lines += [pad(f"  {name}", width) + first, *(" " * width + other.strip() for other in others)]
+    return "\n".join(lines)
+
+
+def _whole(name: str) -> str:
+    if name not in STAGES:
+        raise MinilmError(f"No stage is called {name!r}; minilm stages lists them")
+    return f"{usage(STAGES[name])}\n\n{_about(STAGES[name])}"
+
+
+def _about(stage: type[Stage]) -> str:
+    return inspect.cleandoc(stage.__doc__ or "")

@@ -15,7 +15,7 @@ from minilm.faces import console
 from minilm.faces.layout import WIDTH, align, clip, wrap
 from minilm.faces.visible import piece as written
 from minilm.faces.visible import quoted, units
-from minilm.generation.trace import dumps
+from minilm.trace.json import dumps
 
 if TYPE_CHECKING:
     from tokenizer import Tokenizer

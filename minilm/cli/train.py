@@ -15,10 +15,10 @@ from typing import Any
 import click
 
 from minilm.backends import BACKENDS, available
-from minilm.backends.folder import write_model
-from minilm.backends.workers import LostWorkerError, this_worker
+from minilm.backends.processes import LostWorkerError, this_worker
 from minilm.errors import MinilmError
 from minilm.records import TrainStep
+from minilm.storage.model_folder import write_model
 
 __all__ = ["command"]
 
@@ -48,8 +48,8 @@ SECONDS_BETWEEN_SAVES = 30.0
 @click.option("--json", "as_lines", is_flag=True, help="Print a JSON line for every step.")
 def command(out: str, resume: bool, as_lines: bool, **options: Any) -> None:
     """Train a tokenizer and an LSTM language model on files, or on Storyland, the built-in stories."""
-    from minilm.cli.train_run import fresh, resumed
-    from minilm.cli.train_workers import agreed, leave
+    from minilm.workflows.train import fresh, resumed
+    from minilm.workflows.workers import agreed, leave
 
     folder = Path(out)
     _check(folder, resume, options)
@@ -90,9 +90,9 @@ def _check(folder: Path, resume: bool, options: dict[str, Any]) -> None:
 
 def _train(run: Any, folder: Path, as_lines: bool) -> int:
     """Train, save and show; returns the number of the signal that stopped it, or 0."""
-    from minilm.cli.train_workers import reached
     from minilm.faces.progress import training
     from minilm.training.checkpoint import save
+    from minilm.workflows.workers import reached
 
     def keep(step: int, tokens: int) -> None:
         save(folder / "checkpoints", run.model, step, tokens, run.settings, run.codec.model_bytes)
@@ -146,7 +146,7 @@ def _finish(run: Any, target: Path) -> None:
 
 def _render(step: TrainStep, characters: float, as_lines: bool) -> None:
     if as_lines:
-        from minilm.generation.trace import as_json, dumps
+        from minilm.trace.json import as_json, dumps
 
         click.echo(dumps({"train": as_json(step)}))
     elif step.validation is not None:

@@ -9,13 +9,14 @@ from typing import Any
 import click
 
 from minilm.builtin import PROMPT
-from minilm.cli.opening import Opened, open_model
-from minilm.cli.stages import pipeline, stage_options
+from minilm.cli.options.model import open_model
+from minilm.cli.options.stages import pipeline, stage_options
 from minilm.comparison import twin_run, twin_verdict
 from minilm.errors import MinilmError
 from minilm.faces import console
-from minilm.faces.twin import twin_sentences, twin_table
-from minilm.generation.trace import as_json, dumps
+from minilm.faces.comparison import twin_sentences, twin_table
+from minilm.trace.json import as_json, dumps
+from minilm.workflows.open import Opened
 
 __all__ = ["command"]
 

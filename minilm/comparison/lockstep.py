@@ -12,14 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from minilm.errors import MinilmError
+from minilm.frozen import one_line
 from minilm.generation import Cursor, start
 from minilm.numerics import log_softmax
-from minilm.one_line import one_line
 from minilm.protocols import LanguageModel, TextCodec
-from minilm.records import Array
+from minilm.records import Array, Step
 from minilm.sampling import Greedy, Scores, Stage
 
-__all__ = ["TwinStep", "TwinVerdict", "twin_run", "twin_verdict"]
+__all__ = ["TwinStep", "TwinText", "TwinVerdict", "twin_run", "twin_texts", "twin_verdict"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,3 +185,48 @@ def _divergence(one: Array, other: Array) -> float:
     """KL(one || other) in nats of two rows (V,) of log-probabilities; infinite where other has a 0."""
     there = one > -np.inf
     return max(0.0, float(np.sum(np.exp(one[there]) * (one[there] - other[there]))))
+
+
+@dataclass(frozen=True, slots=True)
+class TwinText:
+    """What one model wrote beside the reference; parts_at: the first token that differs, from 0, or None."""
+
+    backend: str
+    reference: str
+    text: str
+    reference_text: str
+    ids: tuple[int, ...]
+    reference_ids: tuple[int, ...]
+
+    @property
+    def parts_at(self) -> int | None:
+        """The index of the first generated token that differs, or None."""
+        if self.ids == self.reference_ids:
+            return None
+        pairs = zip(self.ids, self.reference_ids, strict=False)
+        shorter = min(len(self.ids), len(self.reference_ids))
+        return next((index for index, (one, other) in enumerate(pairs) if one != other), shorter)
+
+
+def twin_texts(
+    models: Sequence[LanguageModel],
+    codec: TextCodec,
+    prompt: str,
+    stages: str = "Temperature(0.8) TopK(40)",
+    seed: int = 0,
+    max_tokens: int = 40,
+) -> Iterator[TwinText]:
+    """Let every model write; each but the first is held beside the first."""
+    reference: list[Step] = []
+    for model in models:
+        steps = list(start(model, codec, prompt, stages, seed, max_tokens=max_tokens).steps())
+        if model is models[0]:
+            reference = steps
+            continue
+        written = [_written(one) for one in (steps, reference)]
+        (text, ids), (reference_text, reference_ids) = written
+        yield TwinText(model.name, models[0].name, text, reference_text, ids, reference_ids)
+
+
+def _written(steps: Sequence[Step]) -> tuple[str, tuple[int, ...]]:
+    return "".join(step.new_text for step in steps), tuple(step.decision.chosen.id for step in steps)

@@ -13,10 +13,10 @@ from contextlib import AbstractContextManager
 from importlib import import_module
 from typing import Any
 
-from minilm.doctor.examine import CHECKS, examine
-from minilm.doctor.observation import Finding, Look, Observation, Probes, Record, load, save
-from minilm.doctor.probing import probe
-from minilm.doctor.trainable_attach import attach
+from minilm.doctor.checks.examine import CHECKS, examine
+from minilm.doctor.own_loop import attach
+from minilm.doctor.probes import probe
+from minilm.doctor.records import Finding, Look, Observation, Probes, Record, load, save
 from minilm.doctor.watching import Enough, Watching
 
 __all__ = [
@@ -41,12 +41,12 @@ __all__ = [
 def attach_torch(
     model: Any = None, optimizer: Any = None, **options: Any
 ) -> AbstractContextManager[Watching]:
-    """Watch a PyTorch loop for as long as the `with` lasts; see minilm.doctor.torch_attach."""
-    return import_module("minilm.doctor.torch_attach").attach(model, optimizer, **options)
+    """Watch a PyTorch loop for as long as the `with` lasts; see minilm.doctor.torch.attach."""
+    return import_module("minilm.doctor.torch.attach").attach(model, optimizer, **options)
 
 
 def attach_tensorflow(
     model: Any = None, optimizer: Any = None, **options: Any
 ) -> AbstractContextManager[Watching]:
-    """Watch a TensorFlow or Keras loop while the `with` lasts; see minilm.doctor.tensorflow_attach."""
-    return import_module("minilm.doctor.tensorflow_attach").attach(model, optimizer, **options)
+    """Watch a TensorFlow or Keras loop while the `with` lasts; see minilm.doctor.tensorflow.attach."""
+    return import_module("minilm.doctor.tensorflow.attach").attach(model, optimizer, **options)

@@ -12,8 +12,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from minilm.doctor.examine import CHECKS
-from minilm.doctor.observation import Record, load, save
+from minilm.doctor.checks.examine import CHECKS
+from minilm.doctor.records import Record, load, save
 from minilm.errors import MinilmError
 
 __all__ = ["EXHIBITS", "Exhibit", "exhibits", "make", "opened"]
@@ -67,11 +67,11 @@ def make(exhibit: Exhibit, folder: Path = EXHIBITS) -> Path:
     if exhibit.framework == "torch":
         bugs, attach = (
             import_module("minilm.doctor.torch_bugs"),
-            import_module("minilm.doctor.torch_attach").attach,
+            import_module("minilm.doctor.torch.attach").attach,
         )
     else:
         bugs = import_module("minilm.doctor.tensorflow_bugs")
-        attach = import_module("minilm.doctor.tensorflow_attach").attach
+        attach = import_module("minilm.doctor.tensorflow.attach").attach
     wanted = SHOWN.get(exhibit.name, ("", ""))[1]
     mistake: Any = next(
         bug for bug, check in bugs.BUGS.items() if check == exhibit.name and wanted in bug.__name__

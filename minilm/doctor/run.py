@@ -12,8 +12,8 @@ from functools import cached_property
 
 import numpy as np
 
-from minilm.doctor.observation import Look, Observation, Probes, Record
-from minilm.one_line import one_line
+from minilm.doctor.records import Look, Observation, Probes, Record
+from minilm.frozen import one_line
 from minilm.records import Array
 
 __all__ = ["Run", "total"]

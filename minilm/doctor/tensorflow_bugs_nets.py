@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from minilm.backends.tensorflow_net import keras, tf
+from minilm.backends.tensorflow.net import keras, tf
 from minilm.doctor.rows import VOCAB_SIZE
 from minilm.doctor.tensorflow_loop import Loop, Net
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from minilm.backends.tensorflow_net import keras, tf
+from minilm.backends.tensorflow.net import keras, tf
 from minilm.doctor.rows import PAD, VOCAB_SIZE, rows
 
 __all__ = ["Loop", "Net"]

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from minilm.doctor.examine import examine
-from minilm.doctor.observation import Finding, Observation, Record, save
-from minilm.doctor.probing import Read, probe
+from minilm.doctor.checks.examine import examine
+from minilm.doctor.probes import Read, probe
+from minilm.doctor.records import Finding, Observation, Record, save
 from minilm.doctor.run import Run
 from minilm.errors import MinilmError
 from minilm.records import Array

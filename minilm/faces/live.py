@@ -15,7 +15,7 @@ from rich.text import Text
 from minilm.faces.console import to_console
 from minilm.faces.layout import WIDTH, align, clip, wrap
 from minilm.faces.numerals import fixed, probability
-from minilm.faces.text_brief import brief_candidates, candidate_note, read_line, summary
+from minilm.faces.text.brief import brief_candidates, candidate_note, read_line, summary
 from minilm.faces.visible import piece, visible
 from minilm.records import Candidate, Decision, Step
 

@@ -17,12 +17,12 @@ import numpy as np
 from minilm.dice import draw
 from minilm.errors import MinilmError
 from minilm.generation.settings import Settings, bind
-from minilm.generation.texts import TokenTexts
 from minilm.numerics import cosine
 from minilm.protocols import LanguageModel, TextCodec, TextDecoder
 from minilm.records import Array, Embedding, Reading, Step, frozen_array
 from minilm.sampling import Context, Stage, decide
-from minilm.sampling.margin import Margins, margins
+from minilm.sampling.sensitivity import Margins, margins
+from minilm.token_text import TokenTexts
 
 __all__ = ["Cursor", "start", "stream"]
 

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from minilm.errors import MinilmError
-from minilm.generation.texts import TokenTexts
 from minilm.protocols import LanguageModel, TextCodec
 from minilm.records import Array, Candidate
 from minilm.sampling import Context, decide
+from minilm.token_text import TokenTexts
 
 __all__ = ["TextScore", "TokenScore", "score", "total"]
 

@@ -10,12 +10,9 @@ from dataclasses import dataclass, replace
 
 from minilm.conditions import Condition
 from minilm.errors import MinilmError
-from minilm.generation.branch import Branch, Turn
+from minilm.generation.branch import Branch, Merged, Turn, with_prompt, with_text
 from minilm.generation.breakpoints import breakpoint_of, holds
 from minilm.generation.cursor import Cursor
-from minilm.generation.insertion import Merged, with_prompt, with_text
-from minilm.generation.retaken import retaken
-from minilm.generation.trace_reading import Trace
 from minilm.records import Step
 from minilm.sampling import parse
 
@@ -79,13 +76,11 @@ class Session:
         branch = replace(self.here, number=number, parent=parent)
         if fresh:
             branch = branch.with_dice(1 + max(turn.dice for one in self.branches for turn in one.turns))
-        return replace(self, branches=(*self.branches, branch), current=number)
+        return self.with_branch(branch)
 
-    def opened(self, trace: Trace) -> Session:
-        """A recorded run as a new branch, which becomes the current one; it goes on with the same tokens."""
-        number, here = len(self.branches), self.here
-        branch = retaken(trace, here.cursor, number, here.window)
-        return replace(self, branches=(*self.branches, branch), current=number)
+    def with_branch(self, branch: Branch) -> Session:
+        """The session with one more branch, which becomes the current one."""
+        return replace(self, branches=(*self.branches, branch), current=len(self.branches))
 
     def switched(self, number: int) -> Session:
         """The session looking at another branch. Raises MinilmError where there is none."""

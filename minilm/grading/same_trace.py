@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from minilm.generation.trace_diff import Difference, diff
-from minilm.generation.trace_identities import check_step
-from minilm.generation.trace_reading import Trace, read_trace
 from minilm.records import Step
+from minilm.trace.audit.step import check_step
+from minilm.trace.diff import Difference, diff
+from minilm.trace.reader import Trace, read_trace
 
 __all__ = ["assert_same_trace"]
 

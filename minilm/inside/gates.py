@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from minilm.errors import MinilmError
-from minilm.one_line import one_line
+from minilm.frozen import one_line
 from minilm.records import Array, Reading, frozen_array
 from minilm.weights import GATES
 

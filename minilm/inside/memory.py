@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from minilm.errors import MinilmError
+from minilm.frozen import one_line
 from minilm.inside.looking import last_layer
 from minilm.inside.units import direction, value_of
-from minilm.one_line import one_line
 from minilm.protocols import Inspectable
 from minilm.records import Array, Reading, frozen_array
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from minilm.errors import MinilmError
+from minilm.frozen import one_line
 from minilm.numerics import entropy, log_softmax, rank
-from minilm.one_line import one_line
 from minilm.records import Array, Reading, frozen_array
 
 __all__ = ["HeadLook", "LayerLens", "attention", "lens"]

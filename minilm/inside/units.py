@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from minilm.errors import MinilmError
+from minilm.frozen import one_line
 from minilm.inside.looking import last_layer
-from minilm.one_line import one_line
 from minilm.protocols import Inspectable
 from minilm.records import Array, Reading, frozen_array
 

@@ -4,7 +4,9 @@ from minilm.sampling.decide import decide
 from minilm.sampling.parsing import parse, spell
 from minilm.sampling.scores import Context, Scores
 from minilm.sampling.stage import Stage
-from minilm.sampling.stages import Bias, Greedy, MinP, RepetitionPenalty, Temperature, TopK, TopP
+from minilm.sampling.stages.common import Greedy, MinP, Temperature, TopK, TopP
+from minilm.sampling.stages.repetition import RepetitionPenalty
+from minilm.sampling.stages.words import Bias
 
 __all__ = [
     "Bias",

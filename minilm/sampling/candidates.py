@@ -15,7 +15,7 @@ from minilm.numerics import contenders, rank
 from minilm.records import Array, Candidate, Removal
 from minilm.sampling.ledger import Ledger
 from minilm.sampling.stage import Stage
-from minilm.sampling.stages import Temperature
+from minilm.sampling.stages.common import Temperature
 
 __all__ = ["Shown", "shown"]
 

@@ -10,10 +10,9 @@ from collections.abc import Callable, Sequence
 from minilm.numerics import LARGEST_K, adaptive_k, sorted_k
 from minilm.records import Array, Candidate, Decision, Distribution
 from minilm.sampling.candidates import shown
-from minilm.sampling.cuts import between
 from minilm.sampling.ledger import Ledger
-from minilm.sampling.margin import REACH, WOBBLE, can_flip
 from minilm.sampling.scores import Context, Scores, float32, places
+from minilm.sampling.sensitivity import REACH, WOBBLE, between, can_flip
 from minilm.sampling.stage import Stage
 
 __all__ = ["decide"]

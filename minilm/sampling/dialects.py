@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from minilm.errors import MinilmError
-from minilm.sampling.constraint import Choice, Grammar, JsonSchema, Regex
-from minilm.sampling.forcing import (
+from minilm.sampling.constraints.stage import Choice, Grammar, JsonSchema, Regex
+from minilm.sampling.stage import Stage
+from minilm.sampling.stages.common import Greedy, MinP, Temperature, TopK, TopP
+from minilm.sampling.stages.length import (
     ForcedBos,
     ForcedEos,
     LengthDecay,
@@ -16,10 +18,9 @@ from minilm.sampling.forcing import (
     Suppress,
     SuppressAtBegin,
 )
-from minilm.sampling.more import Epsilon, Eta, TopH, Typical
-from minilm.sampling.penalties import BadWords, Frequency, NoRepeatNgram, Presence, SequenceBias
-from minilm.sampling.stage import Stage
-from minilm.sampling.stages import Bias, Greedy, MinP, RepetitionPenalty, Temperature, TopK, TopP
+from minilm.sampling.stages.repetition import Frequency, NoRepeatNgram, Presence, RepetitionPenalty
+from minilm.sampling.stages.truncation import Epsilon, Eta, TopH, Typical
+from minilm.sampling.stages.words import BadWords, Bias, SequenceBias
 
 __all__ = ["DIALECTS", "PRESETS", "arrange"]
 

@@ -14,17 +14,19 @@ from inspect import Signature, signature
 from typing import Any
 
 from minilm.errors import MinilmError
-from minilm.sampling import constraint, forcing, more, penalties, stages
+from minilm.sampling.constraints import stage as constraint
 from minilm.sampling.stage import Stage
+from minilm.sampling.stages import common, length, repetition, truncation, words
 
 __all__ = ["STAGES", "parse", "spell"]
 
 STAGES: dict[str, type[Stage]] = {
     name: getattr(module, name)
-    for module in (stages, more, penalties, forcing, constraint)
+    for module in (common, truncation, repetition, words, length, constraint)
     for name in module.__all__
-    if name not in ("Stage", "bound", "Constraint")
+    if isinstance(getattr(module, name), type) and issubclass(getattr(module, name), Stage)
 }
+del STAGES["Constraint"]
 _LONGEST = 20_000
 _NAME = re.compile(r"[\s,]*(?:([A-Za-z_]\w*)\s*\(|(\S))")
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from minilm.errors import MinilmError
-from minilm.one_line import one_line
+from minilm.frozen import one_line
 from minilm.records import Array
 
 __all__ = ["Context", "Scores", "float32", "largest", "places", "softmax32"]

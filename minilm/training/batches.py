@@ -14,7 +14,7 @@ import numpy as np
 
 from minilm.dice import generator
 from minilm.errors import MinilmError
-from minilm.one_line import one_line
+from minilm.frozen import one_line
 from minilm.protocols import TextCodec
 from minilm.records import Array
 

@@ -16,12 +16,12 @@ from typing import Any, cast
 
 import numpy as np
 
-from minilm.backends.arrays_file import arrays_from_bytes, arrays_to_bytes
-from minilm.backends.folder import ModelFolder, read_further, read_model, write_model
 from minilm.errors import MinilmError
-from minilm.one_line import one_line
+from minilm.frozen import one_line
 from minilm.protocols import Trainable
 from minilm.records import Array, ModelConfig
+from minilm.storage.arrays import arrays_from_bytes, arrays_to_bytes
+from minilm.storage.model_folder import ModelFolder, read_further, read_model, write_model
 from minilm.weights import shapes
 
 __all__ = ["Checkpoint", "newest", "save"]

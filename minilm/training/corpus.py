@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from minilm.errors import MinilmError
-from minilm.one_line import one_line
-from minilm.training.storyland import stories
+from minilm.frozen import one_line
+from minilm.training.storyland.stories import stories
 
 __all__ = ["Corpus", "from_files", "from_storyland", "from_texts"]
 

@@ -17,7 +17,7 @@ from minilm.errors import MinilmError
 from minilm.protocols import Trainable
 from minilm.records import Array, ModelConfig, TrainStep
 from minilm.training.batches import Batch, Batches
-from minilm.training.one_step import one_step
+from minilm.training.step import one_step
 
 __all__ = ["Schedule", "dropout_masks", "evaluate", "fit", "planned_steps"]
 

@@ -49,7 +49,7 @@ def test_a_snapshot_shares_no_memory_with_the_model(model):
 
 
 def test_watched_and_plain_steps_are_traced_once_by_tensorflow():
-    backend = pytest.importorskip("minilm.backends.tensorflow_lstm", exc_type=ImportError)
+    backend = pytest.importorskip("minilm.backends.tensorflow.lstm", exc_type=ImportError)
     model = backend.create(CONFIG)
     for watch in (True, False, True):
         assert len(list(fit(model, BATCHES, SCHEDULE, watch=watch))) == 12

@@ -15,9 +15,10 @@ import pytest
 
 from minilm import backends
 from minilm.errors import MinilmError
-from minilm.generation import TraceWriter, open_session, start, stream
+from minilm.generation import open_session, start, stream
 from minilm.records import ModelConfig, Reading
 from minilm.sampling import decide
+from minilm.trace import TraceWriter
 from tokenizer import TokenizerError
 
 V = 260
@@ -30,7 +31,7 @@ BACKENDS = {"numpy": "numpy", "torch": "torch", "tensorflow": "tensorflow", "hug
 def made(name):
     if name != "huggingface":
         return backends.create(name, ModelConfig(V, 6, 8, seed=3))
-    from minilm.backends.huggingface import create_gpt2
+    from minilm.backends.huggingface.open import create_gpt2
 
     return create_gpt2(V, width=16, context=CONTEXT, seed=5)
 

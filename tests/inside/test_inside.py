@@ -116,14 +116,14 @@ def test_neighbours_are_the_largest_cosines(model):
 @pytest.fixture(scope="module")
 def gpt2():
     pytest.importorskip("transformers")
-    from minilm.backends.huggingface import create_gpt2
+    from minilm.backends.huggingface.open import create_gpt2
 
     return create_gpt2(40, layers=3, heads=2, width=16, context=32, seed=1)
 
 
 def test_attention_and_lens_equal_what_transformers_gives(gpt2):
     torch = pytest.importorskip("torch")
-    from minilm.backends.huggingface_inner import eager_twin
+    from minilm.backends.huggingface.inner import eager_twin
 
     reading = look(gpt2, IDS, "attention", "logit_lens", "hidden")
     with torch.no_grad():

@@ -15,7 +15,7 @@ from minilm.errors import MinilmError
 from minilm.generation import open_session, start
 from minilm.records import Reading, frozen_array
 from minilm.sampling import Context, Scores, decide, parse, spell
-from minilm.sampling.constraint import Choice, Grammar, JsonSchema, Regex
+from minilm.sampling.constraints.stage import Choice, Grammar, JsonSchema, Regex
 from minilm.sampling.dialects import arrange
 
 pytest.importorskip("llguidance", reason="constraints are llguidance's")
@@ -344,7 +344,7 @@ def test_a_hostile_constraint_is_refused_by_name_within_two_seconds(pieces, make
 
 def test_llguidance_is_imported_only_when_a_constraint_is_bound():
     code = (
-        "import sys, minilm; from minilm.sampling.constraint import Regex; Regex('a');"
+        "import sys, minilm; from minilm.sampling.constraints.stage import Regex; Regex('a');"
         "print('llguidance' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -352,7 +352,7 @@ def test_llguidance_is_imported_only_when_a_constraint_is_bound():
 
 
 def test_without_llguidance_one_line_says_what_to_install(pieces, monkeypatch):
-    monkeypatch.setattr("minilm.sampling.constraint_matcher.find_spec", lambda name: None)
+    monkeypatch.setattr("minilm.sampling.constraints.matcher.find_spec", lambda name: None)
     with pytest.raises(MinilmError, match=r'pip install "minilm\[constrain\]"'):
         Regex("a").bind(pieces)
 

@@ -10,7 +10,7 @@ from minilm import cli
 from minilm.errors import MinilmError
 from minilm.generation import start, stream
 from minilm.records import Reading, frozen_array
-from minilm.sampling.constraint import Regex
+from minilm.sampling.constraints.stage import Regex
 
 pytest.importorskip("llguidance", reason="constraints are llguidance's")
 

@@ -17,8 +17,9 @@ import pytest
 
 from minilm import builtin
 from minilm.errors import MinilmError
-from minilm.sampling import Context, constraint_probe
-from minilm.sampling.constraint import Choice, Constraint, Grammar, JsonSchema, Regex
+from minilm.sampling import Context
+from minilm.sampling.constraints import probe as constraint_probe
+from minilm.sampling.constraints.stage import Choice, Constraint, Grammar, JsonSchema, Regex
 
 SECONDS, MEGABYTES = 2, 300
 WORKS = "works"

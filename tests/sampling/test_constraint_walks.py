@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from minilm.sampling import Context
-from minilm.sampling.constraint import Choice, Grammar, JsonSchema, Regex
+from minilm.sampling.constraints.stage import Choice, Grammar, JsonSchema, Regex
 
 pytest.importorskip("llguidance", reason="constraints are llguidance's")
 

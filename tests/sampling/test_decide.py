@@ -9,7 +9,7 @@ from minilm.bench.words import Words
 from minilm.errors import MinilmError
 from minilm.records import Removal
 from minilm.sampling import Bias, Context, Greedy, MinP, RepetitionPenalty, Temperature, TopK, TopP, decide
-from minilm.sampling.forcing import ForcedEos
+from minilm.sampling.stages.length import ForcedEos
 
 CONTEXT = Context(np.array([0, 2, 2]), 1)
 STAGES = (

@@ -8,7 +8,7 @@ import pytest
 from minilm.errors import MinilmError
 from minilm.sampling import Context, Scores, Temperature, TopK, TopP, parse, spell
 from minilm.sampling.dialects import DIALECTS, PRESETS, arrange
-from minilm.sampling.more import Epsilon, Eta, TopH, Typical
+from minilm.sampling.stages.truncation import Epsilon, Eta, TopH, Typical
 
 EOS = 3
 P = np.log([0.4, 0.3, 0.1, 0.1, 0.05, 0.05])

@@ -6,10 +6,9 @@ import pytest
 from minilm.errors import MinilmError
 from minilm.numerics import softmax
 from minilm.sampling import Context, decide, parse
-from minilm.sampling.cuts import nearest, smallest, truncations
-from minilm.sampling.knobs import choose, setting, turned
-from minilm.sampling.margin import WOBBLE, is_fragile, margins
+from minilm.sampling.parameters import choose, setting, turned
 from minilm.sampling.scores import Scores
+from minilm.sampling.sensitivity import WOBBLE, is_fragile, margins, nearest, smallest, truncations
 
 HERE = Context(np.array([1, 2, 2]), 1, (0,), None)
 PIPELINES = [

@@ -7,9 +7,9 @@ import pytest
 
 from minilm.errors import MinilmError
 from minilm.sampling import Bias, Greedy, Temperature, TopK, parse, spell
-from minilm.sampling.constraint import Regex
-from minilm.sampling.forcing import Suppress
-from minilm.sampling.penalties import SequenceBias
+from minilm.sampling.constraints.stage import Regex
+from minilm.sampling.stages.length import Suppress
+from minilm.sampling.stages.words import SequenceBias
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_a_ban_is_written_as_minus_infinity():
     [
         ("TopK", "written like TopK"),
         ("TopK(", "not closed"),
-        ("Nothing(1)", "No stage is called Nothing; there are Bias, "),
+        ("Nothing(1)", "No stage is called Nothing; there are Greedy, "),
         ("TOPk(40)", "No stage is called TOPk; is it TopK\\?"),
         ("TopK()", "does not fit: TopK takes k: int$"),
         ("TopK(1, 2, 3)", "does not fit: TopK takes k: int$"),

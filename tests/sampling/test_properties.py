@@ -9,7 +9,7 @@ from minilm.backends import create
 from minilm.numerics import log_softmax, softmax
 from minilm.records import ModelConfig
 from minilm.sampling import Context, Greedy, MinP, RepetitionPenalty, Scores, Temperature, TopK, TopP, decide
-from minilm.sampling.more import Epsilon, Eta, TopH, Typical
+from minilm.sampling.stages.truncation import Epsilon, Eta, TopH, Typical
 
 pytestmark = pytest.mark.slow
 SEEDS = st.integers(0, 2**32 - 1)

@@ -17,8 +17,8 @@ from minilm.sampling import (
     TopK,
     TopP,
 )
-from minilm.sampling.penalties import SequenceBias
 from minilm.sampling.scores import places
+from minilm.sampling.stages.words import SequenceBias
 
 CONTEXT = Context(np.array([0, 1, 1, 3]), 2)
 

@@ -7,7 +7,7 @@ from typing import Any
 from minilm.errors import MinilmError
 from minilm.faces.html.marks import bar, draw_strip, table, token, vector_strip, words
 from minilm.faces.numerals import count, fixed, probability, signed, vector
-from minilm.faces.text_brief import FINISHES, brief_candidates, candidate_note, watched_ids
+from minilm.faces.text.brief import FINISHES, brief_candidates, candidate_note, watched_ids
 from minilm.records import Candidate, Decision, Embedding, Step, TrainStep
 
 __all__ = ["fragment"]

@@ -1,6 +1,6 @@
 """Gates as pictures: i, f, g, o, c, h of every unit over a text, and their means over a training.
 
-It renders GateMoment (minilm.training.gate_moments) and computes nothing but what a picture must: the order
+It renders GateMoment (minilm.training.timeline.gates) and computes nothing but what a picture must: the order
 of rows.
 """
 
@@ -27,7 +27,7 @@ from minilm.faces.plots.picture import (
 )
 
 if TYPE_CHECKING:
-    from minilm.training.gate_moments import GateMoment
+    from minilm.training.timeline.gates import GateMoment
 
 __all__ = ["gates_over_text", "gates_over_training"]
 

@@ -18,7 +18,7 @@ _CAPTION = (
 
 
 def ladder(rungs: Sequence[Any], reference: str, suspect: str, tolerance: float | None = None) -> Picture:
-    """Bars of the rungs of minilm.comparison.ladder, the first on top; tolerance: a dashed line."""
+    """Bars of the rungs of minilm.comparison.defaults.ladder, the first on top; tolerance: a dashed line."""
     figure, (panel,) = panels(8, 1.6 + 0.34 * len(rungs))
     for place, rung in enumerate(rungs):
         colour, hatch = (ORANGE, "//") if rung.left_out else (BLUE, "")

@@ -19,10 +19,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
 
+from minilm.atomic import write_whole
 from minilm.errors import MinilmError
 from minilm.faces.layout import clip
 from minilm.faces.visible import piece
-from minilm.whole_file import write_whole
 
 __all__ = [
     "BLUE",

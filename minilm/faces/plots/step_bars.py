@@ -10,7 +10,7 @@ from matplotlib.patches import Patch
 from minilm.faces.layout import clip
 from minilm.faces.numerals import interval, probability
 from minilm.faces.plots.picture import BLUE, GREY, INK, ORANGE, PALE, Picture, drawable, label, panels, write
-from minilm.faces.text_brief import brief_candidates, candidate_note
+from minilm.faces.text.brief import brief_candidates, candidate_note
 from minilm.faces.visible import piece
 from minilm.records import Candidate, Decision, Step
 

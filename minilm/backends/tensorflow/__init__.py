@@ -1,0 +1,1 @@
+"""The LSTM in TensorFlow, and Keras models of the user's own."""

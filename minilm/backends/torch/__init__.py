@@ -1,0 +1,1 @@
+"""The LSTM in PyTorch, and nets of the user's own."""

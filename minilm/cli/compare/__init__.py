@@ -1,0 +1,1 @@
+"""minilm compare: backends, a student's file, and the frameworks' defaults."""

@@ -1,0 +1,1 @@
+"""minilm debug: step through a generation or a training."""

@@ -1,0 +1,1 @@
+"""minilm trace: show, plot, export, compare, check and replay a recorded run."""

@@ -1,0 +1,1 @@
+"""A student's LSTM compared with the reference, and the mistake named."""

@@ -1,0 +1,1 @@
+"""What the doctor looks for, one function a check."""

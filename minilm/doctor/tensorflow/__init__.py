@@ -1,0 +1,1 @@
+"""How the doctor watches a TensorFlow or Keras loop."""

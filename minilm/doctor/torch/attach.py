@@ -1,0 +1,60 @@
+"""The doctor at a PyTorch loop: hooks on the model and the optimizer, for as long as a `with` lasts.
+
+The loop is not changed, nor any number of it; what a step did is told by the gradients as backward left
+them, as the update met them, and as they stood before the next forward pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch.optim.optimizer as optimizers
+from torch import Tensor, nn
+from torch.nn.modules import module as modules
+
+from minilm.doctor.torch.watch import Watch
+from minilm.doctor.watching import Watching
+
+__all__ = ["attach"]
+
+
+@contextmanager
+def attach(
+    model: nn.Module | None = None, optimizer: Any = None, *, limit: int | None = None
+) -> Iterator[Watching]:
+    """Watch a loop over a model and its optimizer; both are found as they are used where not given.
+
+    The model is a module that is called with ids (B, T) and answers with logits (B, T, V), alone or first in
+    a tuple; limit: steps after which Enough is raised. At the end the model is probed.
+    """
+    watch = Watch(model, optimizer, Watching(limit))
+    backward, zero, zero_all = Tensor.backward, optimizers.Optimizer.zero_grad, nn.Module.zero_grad
+
+    def watched_backward(loss: Tensor, *args: Any, **options: Any) -> None:
+        watch.before_backward()
+        backward(loss, *args, **options)
+        watch.after_backward(loss)
+
+    def watched_zero(self: Any, *args: Any, **options: Any) -> None:
+        watch.complete()
+        method: Any = zero if isinstance(self, optimizers.Optimizer) else zero_all
+        method(self, *args, **options)
+
+    hooks = [
+        modules.register_module_forward_pre_hook(watch.before_forward),
+        modules.register_module_forward_hook(watch.after_forward),
+        optimizers.register_optimizer_step_pre_hook(watch.before_step),
+        optimizers.register_optimizer_step_post_hook(watch.after_step),
+    ]
+    Tensor.backward = watched_backward  # type: ignore[method-assign]
+    optimizers.Optimizer.zero_grad = nn.Module.zero_grad = watched_zero  # type: ignore[method-assign]
+    try:
+        yield watch.watching
+    finally:
+        Tensor.backward = backward  # type: ignore[method-assign]
+        optimizers.Optimizer.zero_grad, nn.Module.zero_grad = zero, zero_all  # type: ignore[method-assign]
+        for hook in hooks:
+            hook.remove()
+        watch.end()

@@ -1,0 +1,84 @@
+"""A grammar is tried in a process of its own first: a hostile one may never end, or end the process it is in.
+
+llguidance bounds its parser and lexer, but not every compilation, and deep rules overflow its stack.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from functools import lru_cache
+from importlib.util import find_spec
+from typing import Any
+
+__all__ = ["LIMITS", "plain", "probe"]
+
+LIMITS: dict[str, Any] = {  # what a hostile constraint may cost; each bounds a step to well under a second
+    "initial_lexer_fuel": 1_000_000,
+    "step_lexer_fuel": 200_000,
+    "step_max_items": 20_000,
+    "max_items_in_row": 2_000,
+    "max_lexer_states": 50_000,
+    "max_grammar_size": 100_000,
+    "verbose_errors": False,
+}
+
+_SECONDS = 0.4  # of processor time, so that a crowded machine does not use it up; it is spent thrice in all
+
+_MEGABYTES = 250
+
+_WALL = 10 if find_spec("resource") else 2  # seconds after which even a crowded machine is not waited for
+
+_SCRIPT = f"""
+import sys, threading
+from llguidance import LLMatcher, LLTokenizer, LLParserLimits
+try:
+    import resource, signal
+    signal.setitimer(signal.ITIMER_PROF, {_SECONDS})
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_AS, ({_MEGABYTES << 20}, {_MEGABYTES << 20}))
+except (ImportError, ValueError):
+    pass  # Windows has none of them, macOS no bound of memory
+lark = sys.stdin.buffer.read().decode()
+def walk():
+    matcher = LLMatcher(LLTokenizer("byte"), lark, log_level=0, limits=LLParserLimits(**{LIMITS!r}))
+    for _ in range(20):
+        mask = b"" if matcher.is_error() else matcher.compute_logit_bias()
+        allowed = [i for i, bias in enumerate(mask[:256]) if bias]
+        if matcher.is_error() or not allowed or not matcher.consume_token(allowed[0]):
+            break
+    sys.stdout.buffer.write(matcher.get_error().encode())
+threading.stack_size(1 << 20)
+thread = threading.Thread(target=walk)
+thread.start()
+thread.join()
+"""  # a stack of 1 MB, less than a thread has elsewhere: what fits in it fits there
+
+_LIMIT_WORDS = ("too many", "too big", "too large", "max is", "limit exceeded", "fuel")
+
+
+@lru_cache(maxsize=64)
+def probe(lark: str) -> str:
+    """Why a grammar must not be run in this process, or nothing."""
+    command = [sys.executable, "-I", "-c", _SCRIPT]
+    try:
+        done = subprocess.run(command, input=lark.encode(), capture_output=True, timeout=_WALL, check=False)
+    except subprocess.TimeoutExpired:
+        return "it takes too long to prepare; make it smaller"
+    if done.returncode == 0:
+        said = done.stdout.decode()
+        return said and plain(said)
+    late = -done.returncode in (9, 27)  # SIGKILL, SIGPROF
+    if late:
+        return f"it takes more than {_SECONDS} s to prepare; make it smaller"
+    return "it nests or repeats more than llguidance can bear; make it flatter"
+
+
+def plain(message: str) -> str:
+    """What llguidance says of an error in one line that a terminal can show, and what to do about a limit."""
+    if message.startswith("NoExtension"):
+        return "no text fits it to its end; give each rule a way to end"
+    lines = [line.strip() for line in message.split("<state>")[0].splitlines() if line.strip()]
+    line = " ".join(lines).removesuffix(" <non-verbose/>")[:300] or "unknown error of llguidance"
+    shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
+    return f"{shown}; make it smaller" if any(word in shown for word in _LIMIT_WORDS) else shown

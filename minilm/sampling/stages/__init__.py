@@ -1,0 +1,1 @@
+"""The sampling stages, by what they look at."""

@@ -1,0 +1,179 @@
+"""One small frozen dataclass per sampling stage: scores in, scores out.
+
+Values are float32 in transformers' order of operations. Each truncation works on the softmax of what
+is left, and can say of a token which number failed. The rarer stages stand in more.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import log
+from typing import ClassVar
+
+import numpy as np
+
+from minilm.errors import MinilmError
+from minilm.numerics import contenders, log_odds
+from minilm.records import Array
+from minilm.sampling.scores import Context, Scores, largest, places, softmax32
+from minilm.sampling.stage import Stage, is_whole
+
+__all__ = ["Greedy", "MinP", "Temperature", "TopK", "TopP"]
+
+_LARGEST = float(np.finfo(np.float32).max)
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Greedy(Stage):
+    """Leaves the best token alone, the lowest id among equals; then nothing is drawn."""
+
+    truncates: ClassVar[bool] = True
+
+    def __call__(self, scores: Scores, context: Context) -> Scores:
+        """One survivor; its cut is the distance to the second best."""
+        values = scores.values
+        best = int(values.argmax())
+        others = np.delete(values, best)
+        cut = float(values[best] - largest(others)) if others.size else None
+        return Scores(scores.ids[best : best + 1], values[best : best + 1], cut)
+
+    def reasons(self, before: Scores, context: Context, ids: Sequence[int]) -> list[str]:
+        """The best score that each was compared with."""
+        best = before.values.max()
+        return [f"score {v:.4g} is not the best, {best:.4g}" for v in _values(before, ids)]
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Temperature(Stage):
+    """Divides every score by t > 0: below 1 sharper, above 1 flatter (Ackley et al., 1985)."""
+
+    t: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.t < np.inf:
+            raise MinilmError(f"Temperature must be above 0, got {self.t}; for greedy use Greedy()")
+
+    def __call__(self, scores: Scores, context: Context) -> Scores:
+        """The same survivors, scores / t."""
+        if self.t == 1:
+            return scores
+        values, t = scores.values, np.float32(min(self.t, _LARGEST))
+        most = max(float(largest(values)), -float(values[values.argmin()]))
+        if not t or most > _LARGEST * float(t):
+            raise MinilmError(f"Temperature {self.t} makes scores overflow; for greedy use Greedy()")
+        return Scores(scores.ids, values / t)
+
+    def gain(self, context: Context) -> float:
+        """1 / t."""
+        return 1 / self.t
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class TopK(Stage):
+    """Keeps the k best tokens, and those equal to the k-th (Fan et al., 2018)."""
+
+    truncates: ClassVar[bool] = True
+
+    k: int
+
+    def __post_init__(self) -> None:
+        if not is_whole(self.k, 1):
+            raise MinilmError(f"TopK must be a whole number from 1, got {self.k}; leave it out to keep all")
+
+    def __call__(self, scores: Scores, context: Context) -> Scores:
+        """The survivors with a score of at least the k-th largest; its cut is the distance to the next."""
+        k = int(self.k)  # which may be one of NumPy's
+        if scores.values.size <= k:
+            return scores
+        values = contenders(scores.values, k + 1)
+        place = values.size - k
+        values.partition(place)
+        least = values[place]
+        return scores.keep(scores.values >= least, float(least - largest(values[:place])))
+
+    def reasons(self, before: Scores, context: Context, ids: Sequence[int]) -> list[str]:
+        """The place of each among the survivors before."""
+        return [f"rank {1 + np.count_nonzero(before.values > v)} > {self.k}" for v in _values(before, ids)]
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class TopP(Stage):
+    """Keeps the fewest best tokens whose mass reaches p; the crossing token stays (Holtzman et al., 2020).
+
+    Among equal scores the lower id is taken first.
+    """
+
+    truncates: ClassVar[bool] = True
+
+    p: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.p <= 1:
+            raise MinilmError(f"TopP must lie between 0 and 1, got {self.p}")
+
+    def __call__(self, scores: Scores, context: Context) -> Scores:
+        """The survivors that the nucleus holds; at least the best one."""
+        if self.p == 1:
+            return scores
+        order = (-scores.values).argsort(kind="stable")[::-1]  # worst first, as transformers sums
+        ascending = scores.values[order]
+        below = softmax32(ascending).cumsum(dtype=np.float64).astype(np.float32)
+        first = min(int(below.searchsorted(np.float32(1 - self.p), side="right")), order.size - 1)
+        where = order[first:]
+        where.sort()
+        return Scores(scores.ids[where], scores.values[where], self._cut(ascending, below, first))
+
+    def _cut(self, values: Array, below: Array, first: int) -> float | None:
+        """To the mass 1 - p in log-odds, from both sides, or to changing places with the best removed."""
+        limit, others = log_odds(1 - self.p), below[max(first - 1, 0) : min(first + 1, below.size - 1)]
+        near = [abs(log_odds(mass) - limit) for mass in others.tolist()]
+        if first:
+            near.append(float(values[first] - values[first - 1]))
+        return min(near, default=None)
+
+    def reasons(self, before: Scores, context: Context, ids: Sequence[int]) -> list[str]:
+        """The mass that the better tokens had reached before each."""
+        p = softmax32(before.values).astype(np.float64)
+        order = (-before.values).argsort(kind="stable")
+        reached = np.empty(order.size)
+        reached[order] = p[order].cumsum()
+        where = places(before, ids)
+        return [f"{m:.4f} reached before it" for m in (reached[where] - p[where]).tolist()]
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class MinP(Stage):
+    """Removes what is less likely than m times the most likely token (Nguyen et al., 2024)."""
+
+    truncates: ClassVar[bool] = True
+
+    m: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.m <= 1:
+            raise MinilmError(f"MinP must lie between 0 and 1, got {self.m}")
+
+    def __call__(self, scores: Scores, context: Context) -> Scores:
+        """The survivors with a probability of at least m times the largest."""
+        p = softmax32(scores.values)
+        return scores.keep(p >= np.float32(self.m) * largest(p), self._cut(scores.values))
+
+    def _cut(self, values: Array) -> float | None:
+        """Of the nearest score to the least that is kept; the best one always is."""
+        if not self.m:
+            return None
+        best = values.argmax()
+        away = np.abs(values - (values[best] + np.float32(log(self.m))))
+        away[best] = np.inf
+        cut = float(away[away.argmin()])
+        return cut if cut < np.inf else None
+
+    def reasons(self, before: Scores, context: Context, ids: Sequence[int]) -> list[str]:
+        """The two numbers that were compared."""
+        p = softmax32(before.values)
+        return [f"{v:.4g} < {self.m} × {p.max():.4g}" for v in p[places(before, ids)].tolist()]
+
+
+def _values(scores: Scores, ids: Sequence[int]) -> Array:
+    return scores.values[places(scores, ids)]

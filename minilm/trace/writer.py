@@ -1,0 +1,86 @@
+"""Step to JSON line: a trace is what was asked, every step, and how it ended, one strict JSON value a line.
+
+Keys are the field names of the records; bytes are hexadecimal; a number that JSON cannot spell (-inf)
+is null. Every line is flushed as it is written, so a crash loses at most the line being written. With
+logits, which go to a file of their own, the trace also carries its vocabulary, so that a replay can name what
+it draws.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, BinaryIO, TextIO
+
+from minilm.generation.cursor import Cursor
+from minilm.records import Array, Step
+from minilm.sampling import spell
+from minilm.trace.json import as_json, dumps
+from minilm.trace.logits import LogitsWriter
+from minilm.trace.vocabulary import trace_vocabulary
+
+__all__ = ["TraceWriter"]
+
+
+def _start_line(cursor: Cursor) -> dict[str, Any]:
+    """What was asked: the first line of a trace."""
+    s = cursor.settings
+    return {
+        "start": {
+            "model": cursor.model.name,
+            "vocab_size": cursor.model.vocab_size,
+            "prompt_ids": cursor.ids.tolist(),
+            "prompt": cursor.codec.decode(cursor.ids.tolist()),
+            "stages": spell(s.stages),
+            "seed": s.seed,
+            "top": s.top,
+            "max_tokens": s.max_tokens,
+            "stop": list(s.stop),
+            "eos_ids": list(s.eos_ids),
+            "watch": list(s.watch),
+            "branch": cursor.branch,
+        }
+    }
+
+
+class TraceWriter:
+    """Writes a trace, line by line, flushed; a context manager over an open text file.
+
+    logits: an open, empty binary file for what the model answered. It keeps ids and text alone of what
+    it wrote, for the last line.
+    """
+
+    def __init__(self, file: TextIO, cursor: Cursor, logits: BinaryIO | None = None) -> None:
+        self._file = file
+        self._ids: list[int] = []
+        self._text: list[str] = []
+        self._finish: str | None = None
+        self._logits = None if logits is None else LogitsWriter(logits, cursor.model.vocab_size)
+        self._write(_start_line(cursor))
+        if logits is not None:
+            asked = cursor.model.vocab_size, cursor.settings.stages, cursor.codec
+            self._write({"vocabulary": trace_vocabulary(cursor.texts, *asked)})
+
+    def step(self, step: Step, logits: Array | None = None) -> None:
+        """Write one step; logits (V,): of this step, where they are kept, written before it."""
+        if self._logits is not None and logits is not None:
+            self._logits.row(logits)
+        self._ids.append(step.decision.chosen.id)
+        self._text.append(step.new_text)
+        self._finish = step.finish
+        self._write(as_json(step))
+
+    def __enter__(self) -> TraceWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        end = {"ids": self._ids, "text": "".join(self._text), "finish": self._finish, "steps": len(self._ids)}
+        if error is not None:
+            end["error"] = f"{type(error).__name__}: {error}"
+        self._write({"end": end})
+
+    def _write(self, line: Mapping[str, Any]) -> None:
+        self._file.write(dumps(line) + "\n")
+        self._file.flush()

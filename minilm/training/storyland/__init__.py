@@ -1,0 +1,1 @@
+"""The built-in stories: a grammar, the texts it makes, and their exact entropy."""

@@ -1,0 +1,102 @@
+"""Storyland: as many small stories as asked, from a seed, each with its own probability.
+
+The words are in storyland.grammar. A text has exactly one derivation, so what the derivation's choices
+cost in nats is what the text costs. Reading the notation is grammar.py's, the exact floor entropy.py's.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from itertools import accumulate
+
+import numpy as np
+
+from minilm.dice import generator
+from minilm.frozen import one_line
+from minilm.training.storyland.grammar import (
+    Alternative,
+    Call,
+    Entry,
+    Grammar,
+    Rule,
+    Slot,
+    Word,
+    parse,
+)
+
+__all__ = ["Story", "stories", "story", "storyland"]
+
+
+@dataclass(frozen=True)
+class Story:
+    """A text, and the nats that its choices cost: -ln of its probability."""
+
+    text: str
+    nats: float
+
+    __repr__ = one_line
+
+
+@cache
+def storyland() -> Grammar:
+    """The built-in grammar."""
+    return parse(files("minilm.training.storyland").joinpath("storyland.grammar").read_text("utf-8"))
+
+
+def story(seed: int, number: int, grammar: Grammar | None = None) -> Story:
+    """Story `number` of a seed: the same on every call and every machine.
+
+    >>> story(0, 1).text == story(0, 1).text != story(0, 2).text
+    True
+    """
+    return _Telling(grammar or storyland(), generator(seed, "story", number)).tell()
+
+
+def stories(seed: int, count: int, grammar: Grammar | None = None) -> Iterator[Story]:
+    """The first `count` stories of a seed."""
+    return (story(seed, number, grammar) for number in range(count))
+
+
+class _Telling:
+    """One story while it is told: the words so far and the nats of the choices made."""
+
+    def __init__(self, grammar: Grammar, rng: np.random.Generator) -> None:
+        self.grammar, self.rng = grammar, rng
+        self.words: list[str] = []
+        self.nats = 0.0
+
+    def tell(self) -> Story:
+        self.rule("story", {})
+        return Story(" ".join(self.words), self.nats)
+
+    def choose(self, options: Sequence[Entry] | Sequence[Alternative]) -> int:
+        heights = list(accumulate(option.weight for option in options))
+        chosen = bisect_right(heights, self.rng.random() * heights[-1])
+        self.nats -= math.log(options[chosen].weight / heights[-1])
+        return chosen
+
+    def rule(self, name: str, facts: Mapping[str, Entry]) -> None:
+        rule: Rule = self.grammar.rules[name]
+        for fact in rule.facts:
+            entries = self.grammar.lists[fact]
+            facts = {**facts, fact: entries[self.choose(entries)]}
+        for element in rule.alternatives[self.choose(rule.alternatives)].elements:
+            if isinstance(element, Call):
+                self.rule(element.rule, facts)
+            else:
+                self.words.append(self.word(element, facts))
+
+    def word(self, word: Word, facts: Mapping[str, Entry]) -> str:
+        return "".join(part if isinstance(part, str) else self.slot(part, facts) for part in word.parts)
+
+    def slot(self, slot: Slot, facts: Mapping[str, Entry]) -> str:
+        entry = facts.get(slot.source)
+        if entry is None:
+            entries = self.grammar.entries(slot, facts)
+            entry = entries[self.choose(entries)]
+        return slot.write(entry)

@@ -1,0 +1,1 @@
+"""A training as a value: step, rewind, branch and compare."""

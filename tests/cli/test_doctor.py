@@ -1,0 +1,102 @@
+"""minilm doctor: a file, a record, the museum; exit codes and plain words for mistakes."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from minilm.cli import command as minilm
+from minilm.doctor.museum import EXHIBITS, exhibits
+from minilm.doctor.run_file import frameworks_of
+from minilm.errors import MinilmError
+
+
+def run(*words):
+    return CliRunner().invoke(minilm, ["doctor", *map(str, words)])
+
+
+TRAINING = """
+import sys
+import torch
+from torch import nn
+from minilm.doctor.torch_loop import Loop
+from minilm.doctor.torch_bugs import BUGS
+loop = {name}()
+for loss in loop.run(1000):
+    print("loss", loss, *sys.argv[1:])
+"""
+
+
+def doctor(file, *words, arguments=()):
+    done = [sys.executable, "-m", "minilm", "doctor", "--steps", "14", *words, str(file), *arguments]
+    return subprocess.run(done, capture_output=True, text=True, check=False)
+
+
+def test_a_right_file_is_stopped_after_its_steps_and_nothing_is_found(tmp_path):
+    pytest.importorskip("torch")
+    (tmp_path / "train.py").write_text(TRAINING.format(name="Loop"))
+    done = doctor(tmp_path / "train.py", arguments=["--mine", "7"])
+    assert (done.returncode, done.stdout) == (0, "nothing found in 14 steps\n"), done.stderr
+    assert done.stderr.count("--mine 7") in (13, 14)
+
+
+def test_a_broken_file_is_named_with_exit_code_1_and_its_record_examined_again(tmp_path):
+    pytest.importorskip("torch")
+    (tmp_path / "train.py").write_text(TRAINING.format(name="next(iter(BUGS))"))
+    done = doctor(tmp_path / "train.py", "--json", "--record", str(tmp_path / "run.jsonl"))
+    assert done.returncode == 1
+    (line,) = done.stdout.splitlines()
+    assert json.loads(line)["finding"]["name"] == "targets_not_shifted"
+    again = run("--run", tmp_path / "run.jsonl", "--json")
+    assert (again.exit_code, again.output.splitlines()) == (1, [line])
+
+
+def test_a_traced_tensorflow_file_is_stopped_too(tmp_path):
+    pytest.importorskip("tensorflow")
+    source = TRAINING.replace("import torch\nfrom torch import nn\n", "import keras\n").replace(
+        "torch", "tensorflow"
+    )
+    (tmp_path / "train.py").write_text(source.format(name="Loop"))
+    done = doctor(tmp_path / "train.py")
+    assert (done.returncode, done.stdout) == (0, "nothing found in 14 steps\n"), done.stderr
+
+
+def test_a_file_that_fails_before_a_step_is_one_line_and_exit_code_2(tmp_path):
+    (tmp_path / "train.py").write_text("raise RuntimeError('my own mistake')")
+    done = doctor(tmp_path / "train.py")
+    assert done.returncode == 2
+    assert "my own mistake" in done.stderr
+    assert "failed before a training step was seen" in done.stderr.splitlines()[-1]
+
+
+def test_the_museum_lists_every_exhibit_and_opens_one():
+    listed = run("museum")
+    assert listed.exit_code == 0
+    assert [line.split()[0] for line in listed.output.splitlines()] == [one.name for one in exhibits()]
+    opened = run("museum", "softmax_twice").output
+    assert "softmax_twice  at step 1" in opened
+    assert "number  2.247" in opened
+    assert run("museum", "softmax_twice", "--path").output.strip() == str(EXHIBITS / "softmax_twice.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ([], "Give one training file"),
+        (["nowhere.py"], "does not exist"),
+        (["--run", "nowhere.jsonl"], "cannot be read as a recorded run"),
+        (["--steps", "0", "train.py"], "must be at least 1"),
+        (["museum", "nothing"], "The museum has no 'nothing'"),
+    ],
+)
+def test_wrong_use_is_told_in_one_line(words, told):
+    error = run(*words).exception
+    assert isinstance(error, MinilmError)
+    assert told in str(error)
+    assert "\n" not in str(error)
+
+
+def test_torch_is_loaded_before_tensorflow():
+    assert frameworks_of("import tensorflow as tf\nimport torch.nn as nn") == ["torch", "tensorflow"]

@@ -1,0 +1,289 @@
+"""A student's LSTM beside the reference: the first difference and its cause, alike in three frameworks."""
+
+import json
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from minilm.cli.compare.backends import command
+from minilm.comparison.student import case
+from minilm.comparison.student.compare import compare_files, compare_models, compare_student
+from minilm.comparison.student.contract import Framework, ask, template
+from minilm.comparison.student.guesses import GUESSES, OTHERS, explain
+from minilm.comparison.student.reference_cell import Variant
+from minilm.errors import MinilmError
+
+FRAMEWORKS = ("numpy", "torch", "tensorflow")
+NUMPY = Framework("numpy", np.array, lambda value: np.asarray(value, np.float64))
+BROKEN = "first difference at t=0, candidate, 1.1; equal to the reference if the gates are ordered i,f,o,g"
+EQUAL = "equal to the reference at all 6 steps: cell and hidden state within 1e-05"
+
+
+def broken(framework):
+    return template(framework).replace("i, f, g, o = ", "i, f, o, g = ", 1)
+
+
+def written(folder, text, name="my_lstm.py"):
+    path = folder / name
+    path.write_text(text, "utf-8")
+    return path
+
+
+def numpy_file(folder, body):
+    return written(
+        folder, f"import numpy as np\n\n\ndef sigmoid(z):\n    return 1 / (1 + np.exp(-z))\n\n\n{body}"
+    )
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_the_broken_file_and_the_mended_one_get_the_same_sentences_in_every_framework(framework, tmp_path):
+    pytest.importorskip(framework)
+    for text, code, sentence in ((broken(framework), 1, BROKEN), (template(framework), 0, EQUAL)):
+        path = written(tmp_path, text)
+        began = time.perf_counter()
+        done = CliRunner().invoke(command, ["reference", str(path)])
+        assert done.output.splitlines()[0] == sentence
+        assert done.exit_code == code
+        print(f"{framework}: {time.perf_counter() - began:.1f} s")
+
+
+def test_the_case_is_the_numpy_backends_lstm():
+    from minilm.backends import create
+
+    reading = create("numpy", case.CONFIG, "float64", weights=case.weights()).read(
+        case.ids(), rows="all", inner=("hidden.0", "cell.0", "gates.0")
+    )
+    said = case.said_by()
+    assert np.abs(said["logits"] - reading.logits).max() < 1e-13
+    assert np.abs(said["cell"] - reading.inner["cell.0"]).max() < 1e-13
+    gates = np.concatenate([said[letter] for letter in "ifgo"], axis=1)
+    assert np.abs(gates - reading.inner["gates.0"]).max() < 1e-13
+
+
+@pytest.mark.parametrize("shown", [("hidden",), ("cell", "hidden"), ("logits",)], ids="+".join)
+def test_every_guess_is_told_from_every_other(shown):
+    for guess in GUESSES:
+        answer = {name: case.said_by(guess.variant)[name] for name in shown}
+        found = explain(answer, case.said_by, 1e-5)
+        assert found is guess, f"{guess.said}: {found and found.said}"
+    print(f"{len(GUESSES)} mistakes named from {' and '.join(shown)} alone")
+
+
+def test_two_mistakes_at_once_are_both_named():
+    dice = np.random.default_rng(0)
+    for _ in range(5):
+        one, other = (OTHERS[0], GUESSES[dice.integers(23)])
+        guess = explain({"hidden": case.said_by((one & other).variant)["hidden"]}, case.said_by, 1e-5)
+        assert guess is not None
+        assert set(guess.changes) == {"bias", "order"}
+        assert guess.variant == Variant(bias=0.0, order=other.changes["order"])
+
+
+def test_what_no_guess_explains_is_still_placed(tmp_path):
+    body = template("numpy").replace("sigmoid(f)", "0.9 * sigmoid(f)")
+    verdict = compare_student(written(tmp_path, body))
+    assert verdict.guess is None
+    tenth = 0.1 * case.said_by()["f"][0].max()
+    assert verdict.sentence == f"first difference at t=0, forget gate, {tenth:.2g}"
+
+
+def test_a_whole_sequence_may_show_its_gates(tmp_path):
+    body = """def lstm(inputs, kernel, recurrent, bias):
+    h = c = np.zeros(4)
+    rows, gates = [], []
+    for x in inputs:
+        z = np.split(x @ kernel + h @ recurrent + bias, 4)
+        i, f, o, g = sigmoid(z[0]), sigmoid(z[1]), sigmoid(z[3]), np.tanh(z[2])
+        c = c + i * g
+        h = o * np.tanh(c)
+        rows.append((h, c))
+        gates.append((i, f, g, o))
+    h, c = zip(*rows)
+    return np.array(h), np.array(c), dict(zip("ifgo", np.array(gates).swapaxes(0, 1)))
+"""
+    verdict = compare_student(numpy_file(tmp_path, body))
+    assert verdict.sentence.endswith("equal to the reference if the new cell is c + i*g")
+    assert verdict.sentence.startswith("first difference at t=1, cell, ")
+
+
+def test_a_torch_layer_with_copied_weights_is_a_subject(tmp_path):
+    pytest.importorskip("torch")
+    body = """import torch
+from torch import nn
+
+
+def make_lstm(kernel, recurrent, bias):
+    layer = nn.LSTM(3, 4, batch_first=True)
+    with torch.no_grad():
+        layer.weight_ih_l0.copy_(kernel.T)
+        layer.weight_hh_l0.copy_(recurrent.T)
+        layer.bias_ih_l0.copy_(bias)
+        layer.bias_hh_l0.copy_(bias)
+    return layer
+"""
+    verdict = compare_student(written(tmp_path, body))
+    assert verdict.sentence.endswith("equal to the reference if its bias is added twice")
+    zeroed = body.replace("bias_hh_l0.copy_(bias)", "bias_hh_l0.zero_()")
+    assert compare_student(written(tmp_path, zeroed)).equal
+
+
+def test_a_whole_keras_model_is_a_subject(tmp_path):
+    pytest.importorskip("tensorflow")
+    body = """import keras
+
+
+def make_model(weights):
+    ids = keras.Input((None,), dtype="int32")
+    layers = keras.layers.Embedding(7, 3), keras.layers.LSTM(4, return_sequences=True), keras.layers.Dense(7)
+    values = ids
+    for layer in layers:
+        values = layer(values)
+    net = keras.Model(ids, values)
+    net.set_weights([array.numpy() for array in weights.values()])
+    return net
+"""
+    assert compare_student(written(tmp_path, body)).sentence == (
+        "equal to the reference at all 6 steps: logits within 1e-05"
+    )
+
+
+def test_rows_and_vectors_are_both_handed_in():
+    def by_rows(x, h, c, kernel, recurrent, bias):
+        i, f, g, o = np.split(x @ kernel + h @ recurrent + bias, 4, axis=1)
+        i, f, o = (1 / (1 + np.exp(-z)) for z in (i, f, o))
+        c = f * c + i * np.tanh(g)
+        return o * np.tanh(c), c
+
+    found = ask({"lstm_step": by_rows}, NUMPY)
+    assert np.abs(found["hidden"] - case.said_by()["hidden"]).max() < 1e-13
+
+
+def test_two_files_are_held_against_each_other(tmp_path):
+    one, other = (
+        written(tmp_path, text, f"{n}.py") for n, text in enumerate((template("numpy"), broken("numpy")))
+    )
+    assert str(compare_files(one, other).first).startswith("first difference at t=0, cell, ")
+    assert (
+        compare_files(one, one).sentence == "equal to 0.py at all 6 steps: cell and hidden state within 1e-05"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("x = 1", "must define one of lstm_step"),
+        ("def lstm_step(*a):\n    return 1 / 0", "line 2: ZeroDivisionError: division by zero"),
+        ("def lstm_step(x, h, c, *a):\n    return h", "must return h, c"),
+        (
+            "import numpy as np\ndef lstm_step(x, h, c, *a):\n    return np.zeros(2), c",
+            r"hidden must have shape \(4,\), got \(2,\)",
+        ),
+        ("def f(:", "line 1: SyntaxError"),
+        ("import sys\nsys.exit(3)", "SystemExit: 3"),
+        ("import os\nos._exit(3)", "ended without an answer .exit code 3."),
+        ("while True:\n    pass", "still running after 2 s"),
+        ("import no_such_thing", "ModuleNotFoundError"),
+    ],
+)
+def test_a_file_that_fails_is_one_line_for_its_author(text, message, tmp_path):
+    with pytest.raises(MinilmError, match=message) as raised:
+        compare_student(written(tmp_path, text), seconds=2.0 if "while" in text else 60.0)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_number_that_is_none_is_a_difference(tmp_path):
+    text = template("numpy").replace("h = o *", "h = float('nan') *")
+    assert "hidden state, nan" in compare_student(written(tmp_path, text)).sentence
+
+
+def test_the_command_prints_the_template_and_json(tmp_path):
+    printed = CliRunner().invoke(command, ["--template", "numpy"])
+    assert printed.output == template("numpy")
+    path = written(tmp_path, broken("numpy"))
+    line = json.loads(CliRunner().invoke(command, ["reference", str(path), "--json"]).output)
+    assert line["student"]["sentence"] == BROKEN
+    assert line["student"]["guess"]["changes"] == {"order": "ifog"}
+    for wrong in (["reference"], [str(path), "reference"], ["reference", str(tmp_path / "none.py")]):
+        assert isinstance(CliRunner().invoke(command, wrong).exception, MinilmError)
+
+
+def test_our_process_imports_no_framework(tmp_path):
+    script = (
+        "import sys; from minilm.comparison.student.compare import compare_student; "
+        f"compare_student({str(written(tmp_path, template('numpy')))!r}); "
+        "print([name for name in ('torch', 'tensorflow') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def small_net(arrays, order=(0, 1, 2, 3)):
+    """A torch net with canonical arrays, its gates read in another order."""
+    import torch
+    from torch import nn
+
+    def blocks(name):
+        parts = np.split(np.array(arrays[name]), 4, axis=-1)
+        return torch.tensor(np.concatenate([parts[k] for k in order], axis=-1))
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.table, self.head = nn.Embedding(7, 3), nn.Linear(4, 7)
+            self.lstm = nn.LSTM(3, 4, batch_first=True)
+            with torch.no_grad():
+                self.table.weight.copy_(torch.tensor(np.array(arrays["embedding"])))
+                self.lstm.weight_ih_l0.copy_(blocks("lstm.0.kernel").T)
+                self.lstm.weight_hh_l0.copy_(blocks("lstm.0.recurrent").T)
+                self.lstm.bias_ih_l0.copy_(blocks("lstm.0.bias"))
+                self.lstm.bias_hh_l0.zero_()
+                self.head.weight.copy_(torch.tensor(np.array(arrays["head.kernel"])).T)
+                self.head.bias.copy_(torch.tensor(np.array(arrays["head.bias"])))
+
+        def forward(self, ids, state=None):
+            values, state = self.lstm(self.table(ids), state)
+            return self.head(values), state
+
+    return Net()
+
+
+def test_a_wrapped_net_is_held_against_any_model():
+    pytest.importorskip("torch")
+    from minilm.backends import create, wrap
+
+    reference = create("numpy", case.CONFIG, weights=case.weights())
+    arrays = reference.weights()
+    equal = compare_models(reference, wrap(small_net(arrays)), [1, 2, 3, 2, 1])
+    assert equal.sentence.startswith("equal to numpy at all 5 steps: logits within")
+    other = compare_models(reference, wrap(small_net(arrays, (0, 1, 3, 2))), [1, 2, 3, 2, 1])
+    assert other.sentence.startswith("first difference at t=0, candidate, ")
+    assert other.sentence.endswith("; equal to numpy if the gates are ordered i,f,o,g")
+    ours = compare_models(reference, create("torch", case.CONFIG, weights=case.weights()), [1, 2, 3])
+    assert ours.equal
+    assert ours.compared == (
+        "input gate", "forget gate", "candidate", "output gate", "cell", "hidden state", "logits"
+    )  # fmt: skip
+
+
+def test_models_of_other_vocabularies_and_mixed_subjects_are_refused(tmp_path):
+    from minilm.backends import create
+    from minilm.records import ModelConfig
+
+    with pytest.raises(MinilmError, match="one vocabulary"):
+        compare_models(create("numpy", case.CONFIG), create("numpy", ModelConfig(8, 3, 4)), [1])
+    path = written(tmp_path, template("numpy"))
+    found = CliRunner().invoke(command, [str(tmp_path), str(path)]).exception
+    assert "A file is compared with reference or with a file" in str(found)
+
+
+def test_two_folders_are_compared_by_the_command():
+    from minilm import builtin
+
+    folder = str(builtin.folder())
+    done = CliRunner().invoke(command, [folder, folder, "--prompt", "Once upon"])
+    assert done.exit_code == 0, done.output
+    assert "output gate, cell, hidden state and logits within" in done.output
