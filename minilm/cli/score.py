@@ -1,14 +1,15 @@
-"""minilm score: what a model makes of a given text, token by token."""
+"""minilm score: show how well a model predicts a given text, token by token."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
 import click
 
-from minilm.cli.options.model import model_options, open_model
+from minilm.cli.options.model import ModelOptions, model_options
+from minilm.cli.options.request import takes
 from minilm.cli.options.text_files import text_of_file
 from minilm.errors import MinilmError
 from minilm.faces import text as text_face
@@ -16,7 +17,28 @@ from minilm.faces.scores import score_table, score_total
 from minilm.generation.score import TextScore, TokenScore, score, total
 from minilm.trace.json import as_json, dumps
 
-__all__ = ["command"]
+__all__ = ["ScoreRequest", "command"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreRequest(ModelOptions):
+    """The options of `minilm score`.
+
+    Attributes:
+        text: The text to score, or None where a file holds it.
+        file: A UTF-8 file whose text is scored, or None.
+        top: How many candidates each record keeps.
+        summary: Show the sums alone; no token is kept.
+        plot: A .png or .svg file for a picture of the surprisal, or None.
+        as_lines: Print JSON lines instead of a table.
+    """
+
+    text: str | None
+    file: str | None
+    top: int
+    summary: bool
+    plot: str | None
+    as_lines: bool
 
 
 @click.command(epilog="Example: minilm score 'Once upon a time there was a little fox.'")
@@ -27,47 +49,42 @@ __all__ = ["command"]
 @click.option("--summary", is_flag=True, help="The sums alone, for a long text; nothing is kept.")
 @click.option("--plot", metavar="FILE", help="Draw surprisal over the text into a .png or .svg file.")
 @click.option("--json", "as_lines", is_flag=True, help="Print the records as JSON lines instead of a table.")
-def command(
-    text: str | None,
-    source: str | None,
-    backend: str | None,
-    device: str,
-    dtype: str,
-    file: str | None,
-    top: int,
-    summary: bool,
-    plot: str | None,
-    as_lines: bool,
-) -> None:
+@takes(ScoreRequest)
+def command(request: ScoreRequest) -> None:
     """Score TEXT: surprisal, rank and candidates of every token; perplexity per token and per byte."""
-    if summary and plot is not None:
+    if request.summary and request.plot is not None:
         raise MinilmError("--summary keeps no tokens, so there is nothing to --plot; leave one of them out")
-    given = _given(text, file)
-    opened = open_model(source, backend, device, dtype)
-    ids = opened.codec.encode(given, special=True) if given else []
-    records = score(opened.model, opened.codec, ids, top=1 if summary else top)
-    if summary:
-        with click.progressbar(records, len(ids), label="tokens scored", file=sys.stderr) as shown:
-            sums = total(shown)
-        text_face.write(_end(sums) if as_lines else score_total(sums), sys.stdout)
+    text = _text_of(request)
+    opened = request.open()
+    ids = opened.codec.encode(text, special=True) if text else []
+    records = score(opened.model, opened.codec, ids, top=1 if request.summary else request.top)
+    if request.summary:
+        _print_summary(records, len(ids), request.as_lines)
         return
-    tokens = list(_printed(records) if as_lines else records)
-    if as_lines:
+    tokens = list(_printed(records) if request.as_lines else records)
+    if request.as_lines:
         print(_end(total(tokens)))
     else:
         text_face.write(score_table(tokens), sys.stdout, end="\n\n")
         text_face.write(score_total(total(tokens)), sys.stdout)
-    if plot is not None:
-        from minilm.faces.plots import save  # matplotlib, which only --plot needs
+    if request.plot is not None:
+        # Only --plot needs matplotlib, which takes a second to load.
+        from minilm.faces.plots import save
         from minilm.faces.plots.surprisal import surprisal
 
-        click.echo(f"wrote {save(surprisal(tokens), plot)}", err=True)
+        click.echo(f"wrote {save(surprisal(tokens), request.plot)}", err=True)
 
 
-def _given(text: str | None, file: str | None) -> str:
-    if (text is None) == (file is None):
+def _text_of(request: ScoreRequest) -> str:
+    if (request.text is None) == (request.file is None):
         raise MinilmError("minilm score takes a TEXT or a --file FILE, one of the two")
-    return text or "" if file is None else text_of_file("--file", file, "utf-8")
+    return request.text or "" if request.file is None else text_of_file("--file", request.file, "utf-8")
+
+
+def _print_summary(records: Iterator[TokenScore], length: int, as_lines: bool) -> None:
+    with click.progressbar(records, length, label="tokens scored", file=sys.stderr) as shown:
+        sums = total(shown)
+    text_face.write(_end(sums) if as_lines else score_total(sums), sys.stdout)
 
 
 def _printed(records: Iterator[TokenScore]) -> Iterator[TokenScore]:

@@ -3,17 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import click
 
 from minilm.workflows import open as opening
 
-__all__ = ["model_options", "open_model"]
+__all__ = ["ModelOptions", "model_options", "open_model"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions:
+    """The options of a command that opens a model.
+
+    Attributes:
+        source: A model folder or `hf:PATH_OR_ID`; None is the built-in model.
+        backend: numpy, torch or tensorflow; None leaves the choice to minilm.
+        device: Where the model computes, such as cpu or cuda.
+        dtype: The precision of the weights, such as float32.
+    """
+
+    source: str | None
+    backend: str | None
+    device: str
+    dtype: str
+
+    def open(self) -> opening.Opened:
+        """Open the model; where opening changes it, a line on standard error says so."""
+        return open_model(self.source, self.backend, self.device, self.dtype)
 
 
 def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options --model, --backend, --device and --dtype of every command that opens a model."""
+    """Add the options of ModelOptions to a command."""
     options = [
         click.option(
             "--model",
@@ -38,7 +60,14 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def open_model(
     source: str | None, backend: str | None = None, device: str = "cpu", dtype: str = "float32"
 ) -> opening.Opened:
-    """Open what the options name; a model that opens with a loss says so on standard error."""
+    """Open a model; where opening changes it, a line on standard error says so.
+
+    Args:
+        source: A model folder or `hf:PATH_OR_ID`; None is the built-in model.
+        backend: numpy, torch or tensorflow; None leaves the choice to minilm.
+        device: Where the model computes.
+        dtype: The precision of the weights.
+    """
     opened = opening.open_model(source, backend, device, dtype)
     if notice := getattr(opened.model, "notice", None):
         click.echo(notice, err=True)
