@@ -1,8 +1,9 @@
-"""Frozen values: what a model answers and what a loop yields.
+"""The records: frozen values that a model answers with and that a loop yields.
 
-Nothing is computed here but what a record's own fields give. A record is equal on every run that is equal,
-so it carries no clock time.
-Letters of shapes: B batch, T time, V vocabulary, E embedding, H hidden. Entropy and losses in nats.
+A record computes only what follows from its own fields. It holds no clock time, so that two equal runs give
+equal records.
+
+Letters of shapes: B batch, T time, V vocabulary, E embedding, H hidden. Entropies and losses are in nats.
 """
 
 from __future__ import annotations
@@ -38,7 +39,13 @@ Array = np.ndarray
 
 
 def frozen_array(values: Any, dtype: Any = None) -> Array:
-    """A read-only view of an array (a copy only where the type must change).
+    """Return a read-only view of an array.
+
+    The numbers are copied only where `values` is no array yet or where its dtype must change.
+
+    Args:
+        values: an array, or anything that NumPy makes one of.
+        dtype: the dtype of the view; None keeps the dtype of `values`.
 
     >>> frozen_array([1, 2]).flags.writeable
     False
@@ -50,7 +57,15 @@ def frozen_array(values: Any, dtype: Any = None) -> Array:
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """Adam (Kingma and Ba, 2015), epsilon outside the bias-corrected root, the same in every backend."""
+    """The parameters of Adam, whose formula is the same in every backend.
+
+    Attributes:
+        beta1: share of the old first moment (the mean of the gradients) that is kept at each update.
+        beta2: share of the old second moment (the mean of the squared gradients) that is kept.
+        epsilon: added to the bias-corrected root of the second moment, so that nothing is divided by 0.
+
+    Source: Kingma and Ba (2015), "Adam: A Method for Stochastic Optimization".
+    """
 
     beta1: float = 0.9
     beta2: float = 0.999
@@ -59,9 +74,16 @@ class OptimizerConfig:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """The sizes of an LSTM language model and the seed of its initial weights.
+    """The sizes of an LSTM language model, and the seed of its first weights.
 
-    dropout: probability of zeroing an output of an LSTM layer while training (after every layer).
+    Attributes:
+        vocab_size: V, the number of token ids.
+        embedding_size: E, the numbers in one token's embedding.
+        hidden_size: H, the units of each LSTM layer.
+        layers: the number of LSTM layers, one on top of the other.
+        dropout: probability that training sets an output of an LSTM layer to 0; it acts after every layer.
+        seed: whole number from which the first weights are drawn.
+        optimizer: the parameters of Adam.
     """
 
     vocab_size: int
@@ -75,10 +97,14 @@ class ModelConfig:
 
 @dataclass(frozen=True, eq=False)
 class Reading:
-    """What a model answers when it reads T tokens.
+    """A model's answer when it reads T tokens.
 
-    logits: (1, V) for the last token or (T, V) for all; embeddings: (T, E); state: opaque, hand it
-    back to go on, the old one stays usable; inner: the named arrays that were asked for.
+    Attributes:
+        logits: (1, V) for the last token read, or (T, V) for every token, as asked.
+        embeddings: (T, E), the embedding of each token read.
+        state: the model's memory after the last token, in a form that only the model knows. Give it to
+            `read` to go on from here. Reading on does not change it, so it can be used again.
+        inner: the inner arrays that were asked for, by name, such as "gates.0".
     """
 
     logits: Array
@@ -93,10 +119,14 @@ class Reading:
 
 @dataclass(frozen=True, eq=False)
 class Gradients:
-    """Loss and gradients of one batch, before any update.
+    """The loss and the gradients of one batch, before any update.
 
-    loss: nats per token, padding excluded; losses: (B, T), 0 where masked; arrays: by canonical
-    name (a framework may make them only when looked at); native: the framework's own tensors.
+    Attributes:
+        loss: nats per token; padding does not count.
+        losses: (B, T) nats, the loss of each target, 0 where the mask is 0.
+        arrays: canonical name -> gradient, in the shape of the parameter. A framework may make an array
+            only when somebody reads it.
+        native: the same gradients as the framework's own tensors, for `update`; None where there are none.
     """
 
     loss: float
@@ -106,7 +136,7 @@ class Gradients:
 
     @property
     def global_norm(self) -> float:
-        """Root of the sum of squares over all gradients, in float64."""
+        """The root of the sum of the squares of all gradients, computed in float64."""
         return float(np.sqrt(sum(np.sum(np.square(g, dtype=np.float64)) for g in self.arrays.values())))
 
     def __repr__(self) -> str:
@@ -117,11 +147,17 @@ class Gradients:
 class StageEffect:
     """One row of the ledger: what one stage did to the distribution.
 
-    survivors: tokens left; mass_kept: share of the probability before it that is left;
-    entropy: nats after it; chosen: change of the chosen token's log-probability, None for a forced
-    token that did not survive; watched: the same for each watched id; note: what else the stage has to
-    say of this step, or None; cut: how near it was to keeping other tokens, in nats: how far scores must
-    move against each other for that (TopH: shares of the entropy), None where it compared none.
+    Attributes:
+        stage: the stage as text, such as "TopK(40)".
+        survivors: the number of tokens that it left.
+        mass_kept: share of the probability before the stage that its survivors hold, 0 to 1.
+        entropy: nats, of the distribution after the stage.
+        chosen: change of the chosen token's log-probability, in nats; None for a forced token that the
+            stage removed.
+        watched: watched id -> the same change for that token, None where the stage removed it.
+        note: a remark of the stage on this step, or None.
+        cut: distance to its cut in nats: how far scores must move against each other before the stage
+            keeps other tokens (for TopH a share of the entropy). None where the stage compared nothing.
     """
 
     stage: str
@@ -136,7 +172,12 @@ class StageEffect:
 
 @record
 class Removal:
-    """What removed a token: the stage, and the number that failed ("0.012 < 0.05 x 0.31")."""
+    """The stage that removed a token, and the comparison that the token failed.
+
+    Attributes:
+        stage: the stage as text, such as "MinP(0.05)".
+        why: the numbers that it compared, such as "0.012 < 0.05 x 0.31".
+    """
 
     stage: str
     why: str
@@ -146,9 +187,17 @@ class Removal:
 class Candidate(Shown):
     """One token that could have been next.
 
-    logit, p_model, logp_model: as the model gave them (temperature 1, nothing applied); p_tempered:
-    just after Temperature, else p_model; p_final: what the draw fell on; rank: over the whole
-    vocabulary by logit, from 1; removed_by: the stage that removed it and why, or None.
+    Attributes:
+        id: the token's number.
+        text: what the token adds to the text.
+        bytes: the same as bytes; a token may be a part of a character.
+        logit: the model's own score, before any stage.
+        p_model: the model's own probability: softmax of the logits at temperature 1, before any stage.
+        logp_model: its logarithm, in nats.
+        p_tempered: probability just after the Temperature stage; p_model where there is none.
+        p_final: probability in the final distribution, which the draw was made from.
+        rank: place among the whole vocabulary by logit; 1 is the highest.
+        removed_by: the stage that removed the token and the reason; None for a survivor.
     """
 
     id: int
@@ -165,7 +214,14 @@ class Candidate(Shown):
 
 @record
 class Distribution:
-    """A distribution in three numbers: entropy in nats, adaptive k, and the mass that k tokens hold."""
+    """A distribution in three numbers.
+
+    Attributes:
+        entropy: nats.
+        k_used: adaptive k: how many of the most likely tokens hold a mass of 0.95 together, but at least 8
+            and at most 64 (numerics.py).
+        mass_used: the probability that these k_used tokens hold together, 0 to 1.
+    """
 
     entropy: float
     k_used: int
@@ -176,10 +232,23 @@ class Distribution:
 class Decision(Shown):
     """How one token was chosen.
 
-    candidates: best first by logit, the chosen and the watched ones always among them;
-    u: the draw in [0, 1), None where nothing was drawn; interval: [low, high) of the chosen token on
-    the cumulative final distribution in ascending id order; margin: min(u - low, high - u); fragile:
-    whether changes of 1e-5 in the logits, as between two frameworks, can choose another token.
+    Attributes:
+        candidates: tokens to show, the highest logit first; the chosen and the watched ones are always
+            among them.
+        stages: what each stage did, in the order in which they ran.
+        survivors: the number of tokens left after the last stage.
+        raw: the model's own distribution, before any stage.
+        final: the distribution that the draw was made from.
+        u: the draw, in [0, 1); None where nothing was drawn (a greedy choice, or a forced token).
+        interval: [low, high) of the chosen token on the cumulative final distribution, with the tokens
+            in ascending order of id; None for a forced token that the stages removed.
+        margin: distance of the draw to the nearer end of the interval, min(u - low, high - u); None where
+            nothing was drawn.
+        chosen: the chosen token.
+        reason: why it was chosen, in words.
+        forced: True where the user gave the token, so that nothing was chosen.
+        fragile: True where a change of 1e-5 in the logits, as between two frameworks, can choose another
+            token.
     """
 
     candidates: tuple[Candidate, ...]
@@ -197,7 +266,7 @@ class Decision(Shown):
 
     @property
     def cut(self) -> float | None:
-        """The least distance of a stage to its cut; None where none compared anything."""
+        """The smallest distance of any stage to its cut; None where no stage compared anything."""
         return min((effect.cut for effect in self.stages if effect.cut is not None), default=None)
 
     def __repr__(self) -> str:
@@ -210,9 +279,13 @@ class Decision(Shown):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Embedding:
-    """The embedding of the id that was read: its shape, Euclidean norm and vector (E,).
+    """The embedding of the id that was read.
 
-    cosine: to the embedding read in the step before (or the prompt token before), None for the first.
+    Attributes:
+        shape: the shape of the vector, (E,).
+        norm: its Euclidean norm.
+        vector: (E,), the embedding itself.
+        cosine: cosine to the embedding of the token before, -1 to 1; None for the first token of a text.
     """
 
     shape: tuple[int, ...]
@@ -231,12 +304,21 @@ class Embedding:
 
 @record
 class Step(Shown):
-    """One token of a generation.
+    """One step of a generation: one token was read, and the next one was chosen.
 
-    index: from 0, counted over generated tokens; position: of the id read, from 0, in the whole
-    sequence; id, text, bytes: the token that was read; decision: how the next one was chosen;
-    new_text: the text that it completes; offset: of new_text in the generated text, in bytes of
-    UTF-8; finish: None, "eos", "stop", "constraint", "length" or "context"; branch: whose dice were used.
+    Attributes:
+        index: number of the generated token, from 0.
+        position: place in the whole sequence of the id that was read, from 0.
+        id: the id that was read.
+        text: what that token adds to the text.
+        bytes: the same as bytes.
+        embedding: the embedding of the id that was read.
+        decision: how the next token was chosen.
+        new_text: the text that the chosen token completes; "" inside a character.
+        offset: where new_text begins in the generated text, in bytes of UTF-8.
+        finish: why the generation ends here: "eos", "stop", "constraint", "length" or "context"; None
+            where it goes on.
+        branch: number of the branch whose dice gave the draw; 0 is the first run.
     """
 
     index: int
@@ -261,7 +343,13 @@ class Step(Shown):
 
 @record
 class ParameterNorms:
-    """Euclidean norms of one parameter in one training step; ratio is update over weight."""
+    """The Euclidean norms of one parameter in one training step.
+
+    Attributes:
+        gradient: norm of its gradient, before clipping.
+        update: norm of the difference between the weights after and before the step.
+        weight: norm of the weights after the step.
+    """
 
     gradient: float
     update: float
@@ -269,7 +357,7 @@ class ParameterNorms:
 
     @property
     def ratio(self) -> float:
-        """Norm of the update over norm of the weight; infinite for a weight of norm 0."""
+        """The norm of the update divided by the norm of the weights; infinite for weights of norm 0."""
         return self.update / self.weight if self.weight else float("inf")
 
 
@@ -277,11 +365,20 @@ class ParameterNorms:
 class TrainStep(Shown):
     """One training step.
 
-    index: from 1; ids: (B, T) the inputs of the batch; loss: nats per token, padding excluded;
-    tokens: targets seen since the start; rate: the learning rate used; clip_factor: what the
-    gradients were multiplied by, 1 where nothing was clipped; validation: nats per token on held-out
-    text where it was measured after this step. Only when watched: losses (B, T), targets (B, T) with -1
-    where none counts, and norms by parameter.
+    The last three fields are filled only when the training is watched, and are None otherwise.
+
+    Attributes:
+        index: number of the step, from 1.
+        ids: (B, T), the inputs of the batch.
+        loss: nats per token; padding does not count.
+        tokens: number of targets seen since the start of the training.
+        rate: the learning rate of this step.
+        clip_factor: number that the gradients were multiplied by; 1 where they were not clipped.
+        validation: nats per token on text that the model does not train on; None where it was not
+            measured after this step.
+        losses: (B, T) nats, the loss of each target.
+        norms: canonical name -> norms of that parameter.
+        targets: (B, T) ids, -1 where a target does not count.
     """
 
     index: int
@@ -297,12 +394,12 @@ class TrainStep(Shown):
 
     @property
     def gradient_norm(self) -> float | None:
-        """The global norm of the gradient before clipping; None where nothing was watched."""
+        """The global norm of the gradient before clipping; None where the step was not watched."""
         return None if self.norms is None else hypot(*(one.gradient for one in self.norms.values()))
 
     def __repr__(self) -> str:
-        held = "" if self.validation is None else f", validation {self.validation:.4f}"
-        return f"TrainStep({self.index}: loss {self.loss:.4f}{held}, {self.tokens} tokens)"
+        validation = "" if self.validation is None else f", validation {self.validation:.4f}"
+        return f"TrainStep({self.index}: loss {self.loss:.4f}{validation}, {self.tokens} tokens)"
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, TrainStep):
