@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from minilm.backends.numpy.layer import Layer, activate
+from minilm.backends.numpy.layer import Layer, activate_gates, split_gates
 from minilm.errors import MinilmError
 from minilm.records import Array, frozen_array
 
@@ -27,12 +27,11 @@ def layer_inside(layer: Layer, inputs: Array, outputs: Array, hidden: Array, cel
     inputs (T, I) and outputs (T, H) are the layer's own; hidden, cell (H,) its state before. Raises
     MinilmError where the recomputed output is not the layer's.
     """
-    size = outputs.shape[-1]
     before = np.concatenate([hidden[None], outputs[:-1]])
     z = inputs @ layer.kernel + before @ layer.recurrent + layer.bias
     scale = max(1.0, float(np.abs(z).max()))
-    gates = activate(z)
-    i, f, g, o = (gates[:, k * size : (k + 1) * size] for k in range(4))
+    gates = activate_gates(z)
+    i, f, g, o = split_gates(gates)
     cells = i * g
     for t in range(len(cells)):
         cells[t] += f[t] * (cells[t - 1] if t else cell)

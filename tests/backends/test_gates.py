@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from minilm.backends.gates import layer_inside
-from minilm.backends.numpy.layer import Layer, forward
+from minilm.backends.numpy.layer import Layer, forward_through_time
 from minilm.errors import MinilmError
 
 
@@ -21,7 +21,7 @@ def test_gates_are_those_of_the_layer_that_ran(layer):
         np.tanh(rng.standard_normal(4)),
         rng.standard_normal(4),
     )
-    trace = forward(layer, inputs, hidden, cell)
+    trace = forward_through_time(layer, inputs, hidden, cell)
     found = layer_inside(layer, inputs, trace.hidden[1:], hidden, cell)
     np.testing.assert_allclose(found["gates"], trace.gates, atol=1e-14)
     np.testing.assert_allclose(found["cell"], trace.cells[1:], atol=1e-14)
@@ -34,7 +34,7 @@ def test_a_layer_whose_numbers_are_not_finite_is_said_to_have_diverged(layer):
 
 def test_a_layer_that_orders_its_gates_otherwise_is_refused(layer):
     nothing = np.zeros(4)
-    outputs = forward(layer, np.ones((6, 3)), nothing, nothing).hidden[1:]
+    outputs = forward_through_time(layer, np.ones((6, 3)), nothing, nothing).hidden[1:]
     swapped = Layer(*(np.concatenate(np.split(part, 4, axis=-1)[::-1], axis=-1) for part in layer))
     with pytest.raises(MinilmError, match="gates in the order i, f, g, o"):
         layer_inside(swapped, np.ones((6, 3)), outputs, nothing, nothing)

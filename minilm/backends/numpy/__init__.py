@@ -1,1 +1,1 @@
-"""The LSTM in NumPy, by hand: the reference, and the text to learn from."""
+"""The LSTM language model in plain NumPy: the reference, and the text to learn from. Begin with lstm.py."""

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from minilm.backends.numpy.layer import Layer, backward, forward
-from minilm.backends.numpy.loss import cross_entropy
+from minilm.backends.numpy.layer import Layer, backward_through_time, forward_through_time
+from minilm.backends.numpy.loss import compute_logits, head_gradients, logits_gradient, softmax_cross_entropy
 from minilm.dice import generator
 from minilm.frozen import one_line
 from minilm.records import Array, ModelConfig
@@ -58,8 +58,9 @@ def layer(arrays: Mapping[str, Array]) -> Layer:
 
 def hidden(arrays: Mapping[str, Array], values: Array) -> Array:
     """Hidden states (B, T, H) of embeddings (B, T, E), from nothing."""
-    nothing = np.zeros((len(values), arrays["lstm.0.recurrent"].shape[0]), values.dtype)
-    return forward(layer(arrays), values.swapaxes(0, 1), nothing, nothing).hidden[1:].swapaxes(0, 1)
+    zeros = np.zeros((len(values), arrays["lstm.0.recurrent"].shape[0]), values.dtype)
+    trace = forward_through_time(layer(arrays), values.swapaxes(0, 1), zeros, zeros)
+    return trace.hidden[1:].swapaxes(0, 1)
 
 
 def logits(arrays: Mapping[str, Array], ids: Array) -> Array:
@@ -69,17 +70,15 @@ def logits(arrays: Mapping[str, Array], ids: Array) -> Array:
 
 def gradients(arrays: Mapping[str, Array], given: Batch) -> Slices:
     """Loss (the masked mean, nats) and gradients of one batch."""
-    ids, count = given.inputs.T, given.mask.sum()
-    nothing = np.zeros((len(given.inputs), CONFIG.hidden_size))
-    trace = forward(layer(arrays), arrays["embedding"][ids], nothing, nothing)
+    ids, targets, count = given.inputs.T, given.targets.T, given.mask.sum()
+    zeros = np.zeros((len(given.inputs), CONFIG.hidden_size))
+    kernel, bias = arrays["head.kernel"], arrays["head.bias"]
+    trace = forward_through_time(layer(arrays), arrays["embedding"][ids], zeros, zeros)
     top = trace.hidden[1:]
-    losses, wrong = cross_entropy(arrays["head.kernel"], arrays["head.bias"], top, given.targets.T)
-    wrong[np.arange(wrong.shape[0]), given.targets.T.ravel()] -= 1
-    wrong *= given.mask.T.reshape(-1, 1) / count
-    rows, parts = backward(layer(arrays), trace, (wrong @ arrays["head.kernel"].T).reshape(top.shape))
-    dense = {f"lstm.0.{name}": array for name, array in parts._asdict().items()}
-    dense |= {
-        "head.kernel": top.reshape(len(wrong), -1).T @ wrong,
-        "head.bias": wrong.sum(axis=0),
-    }
+    losses, probabilities = softmax_cross_entropy(compute_logits(kernel, bias, top), targets)
+    d_logits = logits_gradient(probabilities, targets, given.mask.T / count)
+    d_top, d_kernel, d_bias = head_gradients(kernel, top, d_logits)
+    rows, d_layer = backward_through_time(layer(arrays), trace, d_top)
+    dense = {f"lstm.0.{name}": array for name, array in d_layer._asdict().items()}
+    dense |= {"head.kernel": d_kernel, "head.bias": d_bias}
     return Slices(float((losses * given.mask.T).sum() / count), ids, rows, dense)
