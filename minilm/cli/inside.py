@@ -11,15 +11,14 @@ import click
 
 from minilm import inside
 from minilm.builtin import PROMPT
-from minilm.cli.debug.loop import whole_number
 from minilm.cli.inside_pictures import save_picture
 from minilm.cli.options.model import model_options, open_model
 from minilm.errors import MinilmError
 from minilm.faces import inside as tables
 from minilm.faces import text as text_face
-from minilm.faces.visible import piece, quoted
+from minilm.faces.visible import piece, visible
 from minilm.protocols import Inspectable
-from minilm.token_text import TokenTexts
+from minilm.token_text import TokenTexts, ids_of
 from minilm.trace.json import as_json, dumps
 from minilm.workflows.open import Opened
 
@@ -58,21 +57,14 @@ class Asked:
             click.echo(f"wrote {save_picture(self.options['plot'], **picture)}", err=True)
 
     def token(self, option: str) -> int | None:
-        """The first id of a word given as an option; an id where it is written #7."""
+        """Return the id that a word given as an option means, or None where the option is not given."""
         word = self.options.get(option)
         if word is None:
             return None
-        if word.startswith("#") and word[1:].isdecimal():
-            return whole_number(word[1:])
-        ids = self.opened.codec.encode(word)
-        if not ids:
-            raise MinilmError(
-                f"--{option.replace('_', '-')} {word!r} has no token; write a word, or an id as #7"
-            )
-        if len(ids) > 1:
-            first = f"the first, {self.name(ids[0])} {ids[0]}"
-            click.echo(f"{quoted(word)} is {len(ids)} tokens; {first}, is looked at", err=True)
-        return ids[0]
+        meant = ids_of(word, self.opened.codec)
+        if meant.note:
+            click.echo(visible(meant.note, keep=""), err=True)
+        return meant.id
 
     def layer(self, kind: str) -> int:
         """The layer asked for. Raises MinilmError where the model has no such, or none of that kind."""
@@ -110,7 +102,7 @@ def _look(*extra: Any) -> Callable[[Callable[[Asked], None]], click.Command]:
 
 
 _HF = " --model hf:PATH_OR_ID"
-_EXAMPLES = {"attention": _HF, "lens": _HF, "neighbours": " --token ' there'"}
+_EXAMPLES = {"attention": _HF, "lens": _HF, "neighbours": " --token there"}
 _layer = click.option("--layer", default=0, show_default=True, help="Which layer, from 0.")
 _token = click.option("--token", metavar="WORD|#ID", help="Of this token; the model's best one by default.")
 _near = click.option("--token", metavar="WORD|#ID", help="Of this token; the prompt's last one by default.")

@@ -18,7 +18,7 @@ from minilm.generation import start
 from minilm.numerics import cosine, log_softmax, rank
 from minilm.protocols import Inspectable, TextCodec, Trainable
 from minilm.records import Array
-from minilm.token_text import TokenTexts
+from minilm.token_text import TokenTexts, ids_of
 from minilm.training.timeline.gates import GateRow, gate_moment
 from minilm.training.timeline.timeline import Timeline
 
@@ -94,7 +94,8 @@ def through_training(
 ) -> Iterator[PromptMoment]:
     """A moment for every (updates made, model).
 
-    word: whose first piece is watched, with a space before it; the last token of the prompt unless given.
+    word: whose first token is watched, read as in every command (token_text.py); the last
+    token of the prompt unless given.
     """
     ids = codec.encode(prompt, special=True)
     watched = _watched(codec, ids, word)
@@ -123,7 +124,7 @@ def effect_of_update(
 ) -> UpdateEffect:
     """What the next update of a timeline does to the prediction after a prompt; the place stays usable.
 
-    word: whose first piece is watched; the likeliest token before the update unless given.
+    word: whose first token is watched; the likeliest token before the update unless given.
     """
     ids, updates = codec.encode(prompt, special=True), timeline.updates()
     model = timeline.model
@@ -158,10 +159,10 @@ def _shares(
 def _watched(codec: TextCodec, ids: Sequence[int], word: str | None) -> int:
     if word is None:
         return int(ids[-1])
-    pieces = codec.encode(f" {word.strip()}") if word.strip() else []
-    if not pieces:
-        raise MinilmError(f"The word to watch has no token, got {word!r}")
-    return pieces[0]
+    found = ids_of(word, codec).id
+    if found >= codec.vocab_size:
+        raise MinilmError(f"Id {found} to watch is not in the vocabulary of {codec.vocab_size}")
+    return found
 
 
 def _gates(model: Inspectable, ids: Sequence[int], index: int) -> GateRow | None:

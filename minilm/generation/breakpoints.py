@@ -1,4 +1,4 @@
-"""Where a generation shall pause: conditions on a step, such as `entropy > 3 and rank > 5`; what to watch."""
+"""Where a generation shall pause: conditions on a step, such as `entropy > 3 and rank > 5`."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from typing import Any
 from minilm import conditions
 from minilm.conditions import Condition
 from minilm.errors import MinilmError
-from minilm.protocols import TextCodec
 from minilm.records import Step
 
-__all__ = ["FUNCTIONS", "NAMES", "breakpoint_of", "holds", "watch_list"]
+__all__ = ["FUNCTIONS", "NAMES", "breakpoint_of", "holds"]
 
 NAMES: dict[str, tuple[str, Callable[[Step], Any]]] = {
     "index": ("number of the step, from 1", lambda s: s.index + 1),
@@ -64,20 +63,6 @@ def holds(condition: Condition, steps: Sequence[Step], eos_ids: Sequence[int] = 
         return _repeats(steps, arguments) if name in FUNCTIONS else NAMES[name][1](steps[-1])
 
     return condition(look_up)
-
-
-def watch_list(codec: TextCodec, words: Sequence[str]) -> list[int]:
-    """The ids to watch for some words: the first piece of each, with and without a leading space.
-
-    A special token is written as it is shown, `<EOS>`.
-    """
-    special = {f"<{role.upper()}>": token_id for role, token_id in codec.special_ids.items()}
-    found: list[int] = []
-    for word in words:
-        spellings = [word, " " + word.lstrip(" ")]
-        ids = [[special[word]]] if word in special else map(codec.encode, spellings)
-        found += [first for first, *_ in filter(None, ids)]
-    return list(dict.fromkeys(found))
 
 
 def _repeats(steps: Sequence[Step], arguments: tuple[Any, ...]) -> bool:

@@ -71,7 +71,7 @@ def test_a_summary_may_be_a_json_line():
 
 def test_a_word_of_several_tokens_is_said_to_be_looked_at_by_its_first():
     done = CliRunner().invoke(minilm, ["inside", "units", "--token", "dragonfly"])
-    assert done.stderr == '"dragonfly" is 5 tokens; the first, "d" 758, is looked at\n'
+    assert done.stderr == 'dragonfly is 3 tokens; the first is meant: id 679 " dragon"\n'
     assert CliRunner().invoke(minilm, ["inside", "units", "--token", " dragon"]).stderr == ""
 
 

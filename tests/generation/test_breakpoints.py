@@ -4,7 +4,7 @@ import pytest
 
 from minilm.errors import MinilmError
 from minilm.generation import stream
-from minilm.generation.breakpoints import NAMES, breakpoint_of, holds, watch_list
+from minilm.generation.breakpoints import NAMES, breakpoint_of, holds
 
 
 @pytest.fixture(scope="module")
@@ -19,12 +19,6 @@ def test_every_name_reads_a_value_off_a_step_and_only_the_last_has_a_finish(step
         return [name for name in NAMES if not holds(breakpoint_of(f"{name} == {name}"), [step])]
 
     assert [missing(step) for step in steps] == [["finish"]] * 5 + [[]]
-
-
-def test_a_word_is_watched_by_its_first_pieces_and_a_special_token_as_it_is_shown(codec):
-    words = ["hello", " hello", "<EOS>", "hello"]
-    assert watch_list(codec, words) == [codec.encode("hello")[0], codec.encode(" hello")[0], 3]
-    assert watch_list(codec, ["", "<nothing>"]) == [codec.encode(" ")[0], codec.encode("<")[0]]
 
 
 def test_conditions_agree_with_the_records(steps):

@@ -18,9 +18,10 @@ from minilm.faces.layout import WIDTH, wrap
 from minilm.faces.trace import margin_lines
 from minilm.faces.visible import piece, quoted
 from minilm.generation import Cursor
-from minilm.generation.breakpoints import FUNCTIONS, NAMES, watch_list
+from minilm.generation.breakpoints import FUNCTIONS, NAMES
 from minilm.records import Array, Step
 from minilm.sampling.constraints.stage import Constraint
+from minilm.token_text import ids_of
 from minilm.trace import TraceWriter, read_trace
 from minilm.trace.resume import resume_in
 
@@ -33,7 +34,10 @@ def _watch(desk: Desk, argument: str) -> Desk:
     cursor = desk.session.here.cursor
     ids = list(cursor.settings.watch)
     for word in _WORD.findall(argument):
-        ids += [whole_number(word)] if word.isdecimal() else watch_list(cursor.codec, [text_of(word)])
+        meant = ids_of(word, cursor.codec, numbers=True)
+        if meant.note:
+            say(meant.note)
+        ids.append(meant.id)
     desk = replace(desk, session=desk.session.watching(list(dict.fromkeys(ids))))
     watched = desk.session.here.cursor.settings.watch
     say("watched: " + (" · ".join(f"{quoted(cursor.texts(i)[0])} {i}" for i in watched) or "nothing"))
@@ -106,7 +110,7 @@ _CONDITIONS = meanings(
 )
 
 LOOKS = (
-    Action(("watch",), "[WORD | ID ...]", "follow tokens through every stage; list them", _watch),
+    Action(("watch",), "[WORD | #ID ...]", "follow tokens through every stage; list them", _watch),
     Action(("unwatch",), "", "follow none", _unwatch),
     Action(("break",), "[CONDITION]", "pause where this holds; list the breakpoints", _break, _CONDITIONS),
     Action(("delete",), "N", "remove a breakpoint", _delete),

@@ -12,6 +12,7 @@ from minilm.errors import MinilmError
 from minilm.faces.layout import WIDTH, wrap
 from minilm.faces.visible import quoted
 from minilm.sampling import spell
+from minilm.token_text import id_of
 
 __all__ = ["MOVES"]
 
@@ -55,8 +56,9 @@ def _back(desk: Desk, argument: str) -> Desk:
 
 
 def _force(desk: Desk, argument: str) -> Desk:
-    if argument.isdecimal():
-        desk = replace(desk, session=desk.session.force(whole_number(argument)))
+    token_id = id_of(argument, desk.session.here.cursor.codec, numbers=True)
+    if token_id is not None:
+        desk = replace(desk, session=desk.session.force(token_id))
     else:
         session, merged = desk.session.force_text(text_of(argument))
         desk = replace(desk, session=session)
@@ -105,7 +107,7 @@ MOVES = (
     Action(("next", "n"), "[N]", "take one step, or N", _next),
     Action(("continue", "c"), "[N]", "go on to a breakpoint or the end, N steps at most", _continue),
     Action(("back", "b"), "[N]", "go back one step, or N; going on gives the same ones", _back),
-    Action(("force", "f"), "ID | TEXT", 'take this token, or put in a text (" in quotes")', _force),
+    Action(("force", "f"), "#ID | TEXT", 'take this token, or put in a text (" in quotes")', _force),
     Action(("branch",), "[same]", "a new branch from here, with fresh dice or the same", _branch),
     Action(("switch",), "[N]", "look at branch N, or list the branches", _switch),
     Action(("prompt",), "TEXT", "begin this branch anew after another prompt", _prompt),

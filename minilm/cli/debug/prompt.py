@@ -11,6 +11,8 @@ from minilm.cli.debug.loop import say
 from minilm.cli.debug.train import opened, training_options
 from minilm.cli.options.stages import DEFAULT
 from minilm.errors import MinilmError
+from minilm.faces.visible import visible
+from minilm.token_text import ids_of
 
 __all__ = ["command"]
 
@@ -18,7 +20,11 @@ __all__ = ["command"]
 @click.command(epilog="Example: minilm debug prompt --prompt 'Once upon a' --word time --steps 6 --hidden 32")
 @click.option("--models", multiple=True, metavar="DIR", help="A saved model or checkpoint, in this order.")
 @click.option("--prompt", default=PROMPT, show_default=True, help="Read anew at every place.")
-@click.option("--word", help="Follow its probability and its embedding; the prompt's last token by default.")
+@click.option(
+    "--word",
+    metavar="WORD|#ID",
+    help="Follow its probability and its embedding; the prompt's last token by default.",
+)
 @click.option("--stages", default=DEFAULT, show_default=True, help="The sampling stages.")
 @click.option("--max-tokens", default=12, show_default=True, help="How much to write at each place.")
 @click.option("--dice", default=0, show_default=True, help="Seed of the dice, the same at every place.")
@@ -46,6 +52,8 @@ def command(prompt: str, word: str | None, plot: str | None, as_lines: bool, **o
         run, timeline = opened(options)
         codec, models = run.codec, places(timeline, _steps(timeline, options["every"]))
     sampled = {"stages": options["stages"], "seed": options["dice"], "max_tokens": options["max_tokens"]}
+    if word is not None and (note := ids_of(word, codec).note):
+        click.echo(visible(note, keep=""), err=True)
     moments = list(through_training(models, codec, prompt, word=word, **sampled))
     effects = [effect_of_update(timeline.jump(n - 1), codec, prompt, word) for n in options["effects"]]
     if as_lines:

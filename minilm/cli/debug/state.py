@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 from dataclasses import dataclass
 
 from minilm.cli.debug.loop import say
@@ -11,6 +10,7 @@ from minilm.faces import text
 from minilm.faces.visible import quoted
 from minilm.generation import Session
 from minilm.records import Step
+from minilm.token_text import unquoted
 
 __all__ = ["Desk", "last_step", "prompt_line", "show_last", "text_of"]
 
@@ -49,12 +49,4 @@ def text_of(argument: str) -> str:
     """A text as it was typed, or quoted, with Python's escapes, where its ends matter."""
     if not argument:
         raise MinilmError('A text is expected here, such as " the fox"')
-    if argument[0] not in "'\"":
-        return argument
-    try:
-        value = ast.literal_eval(argument)
-    except (ValueError, SyntaxError):
-        value = None
-    if not isinstance(value, str):
-        raise MinilmError(f'A quoted text is written like " the fox", got {argument}')
-    return value
+    return unquoted(argument)

@@ -12,9 +12,10 @@ from minilm.comparison.training import effect_of_update, places, through_trainin
 from minilm.errors import MinilmError
 from minilm.faces.text import train as text_train
 from minilm.records import TrainStep
+from minilm.token_text import TokenTexts
 from minilm.training.timeline.branch_diff import branch_steps, weight_differences
 from minilm.training.timeline.gates import gate_moment, gates_through
-from minilm.training.timeline.token_losses import batch_rows, facts_of, piece_of, surprised
+from minilm.training.timeline.token_losses import batch_rows, facts_of, surprised
 
 __all__ = ["LOOKS"]
 
@@ -70,7 +71,8 @@ def _gates(desk: TrainDesk, argument: str) -> None:
     files = [word for word in words if word.lower().endswith((".png", ".svg"))]
     rest = " ".join(word for word in words if word not in files)
     ids = desk.codec.encode(rest, special=True) if rest else desk.here.batch.inputs[0][:_TOKENS].tolist()
-    pieces = [piece_of(desk.codec, token) for token in ids]
+    texts = TokenTexts(desk.codec)
+    pieces = [texts(token) for token in ids]
     moment = gate_moment(desk.here.model, ids, 0, desk.here.index)
     say(text_train.gates_text(moment.rows(), pieces))
     if files:

@@ -12,9 +12,11 @@ from minilm.cli.options.model import model_options
 from minilm.cli.options.stages import pipeline, stage_options
 from minilm.conditions import Condition
 from minilm.errors import MinilmError
+from minilm.faces.visible import visible
 from minilm.generation import Cursor, start
-from minilm.generation.breakpoints import breakpoint_of, watch_list
+from minilm.generation.breakpoints import breakpoint_of
 from minilm.protocols import TextCodec
+from minilm.token_text import ids_of
 from minilm.workflows.open import Opened
 
 __all__ = ["conditions", "first_cursor", "run_options"]
@@ -37,7 +39,10 @@ def run_options(max_tokens: int, meaning: str) -> Callable[[Callable[..., Any]],
             "--stop", multiple=True, metavar="TEXT", help="End once the text holds this; may be repeated."
         ),
         click.option(
-            "--watch", multiple=True, metavar="WORD", help="Follow a word's first piece; may be repeated."
+            "--watch",
+            multiple=True,
+            metavar="WORD|#ID",
+            help="Follow a token: a word, '...' for a word without its space, or an id; may be repeated.",
         ),
         click.option(
             "--break",
@@ -69,7 +74,7 @@ def first_cursor(opened: Opened, options: Mapping[str, Any]) -> Cursor:
     """
     if "" in options["watch"]:
         raise MinilmError("--watch takes a word, got ''")
-    watch = watch_list(opened.codec, options["watch"])
+    watch = [_meant(word, opened.codec) for word in options["watch"]]
     ending = opened.eos_ids if options["breaks"] else ()
     return start(
         opened.model,
@@ -83,6 +88,14 @@ def first_cursor(opened: Opened, options: Mapping[str, Any]) -> Cursor:
         watch=list(dict.fromkeys((*watch, *ending))),
         eos_ids=opened.eos_ids,
     )
+
+
+def _meant(word: str, codec: TextCodec) -> int:
+    """Return the id of a word to watch; say on standard error where the word has more tokens than one."""
+    meant = ids_of(word, codec)
+    if meant.note:
+        click.echo(visible(meant.note, keep=""), err=True)
+    return meant.id
 
 
 def _prompt(opened: Opened, prompt: str, chat: bool) -> str | list[int]:

@@ -19,6 +19,7 @@ from minilm.conditions import Condition
 from minilm.errors import MinilmError
 from minilm.protocols import TextCodec
 from minilm.records import ParameterNorms, TrainStep
+from minilm.token_text import ids_of
 
 __all__ = ["FUNCTIONS", "NAMES", "condition_on_training", "holds", "speaks_of_nan"]
 
@@ -40,7 +41,7 @@ NAMES: dict[str, tuple[str, Callable[[TrainStep], Any]]] = {
 FUNCTIONS = {
     "rises": "rises('loss', 3), or loss rises 3 times: each of the last 3 steps was above the one before",
     "falls": "falls('loss', 3), or loss falls 3 times: each was below",
-    "seen": "seen('dragon'), or token 'dragon' seen: the text of the batch holds it; seen(17): this id",
+    "seen": "seen('dragon'), or token 'dragon' seen: the batch holds its ids; seen(17): this id",
     "gradient": "gradient('embedding'): the norm of one parameter's gradient",
     "update": "update('embedding'): of its update",
     "weight": "weight('embedding'): of the parameter itself",
@@ -112,7 +113,7 @@ def _is_count(value: Any) -> bool:
 
 
 def _seen(step: TrainStep, arguments: tuple[Any, ...], codec: TextCodec | None) -> bool:
-    """Whether an id, or the ids of a word with or without a space before it, stand in the batch."""
+    """Return True where the batch holds an id, or all ids of a word in their order."""
     if len(arguments) != 1 or not isinstance(arguments[0], int | str):
         raise MinilmError(f"seen takes one quoted word or one id, got {list(arguments)}")
     wanted = arguments[0]
@@ -120,10 +121,8 @@ def _seen(step: TrainStep, arguments: tuple[Any, ...], codec: TextCodec | None) 
         return bool(
             (step.ids == wanted).any() or (step.targets is not None and (step.targets == wanted).any())
         )
-    word = wanted.strip()
-    spellings = [codec.encode(spelling) for spelling in (word, f" {word}")] if codec and word else []
-    rows = [_row(step, number) for number in range(len(step.ids))]
-    return any(ids and _within(ids, row) for ids in spellings for row in rows)
+    ids = list(ids_of(wanted, codec).ids) if codec else []
+    return any(ids and _within(ids, _row(step, number)) for number in range(len(step.ids)))
 
 
 def _row(step: TrainStep, number: int) -> list[int]:

@@ -13,9 +13,10 @@ import numpy as np
 from minilm.errors import MinilmError
 from minilm.protocols import TextCodec
 from minilm.records import Array, TrainStep
+from minilm.token_text import TokenTexts
 from minilm.training.step import norm
 
-__all__ = ["ArrayFacts", "TokenLoss", "batch_rows", "facts_of", "piece_of", "surprised"]
+__all__ = ["ArrayFacts", "TokenLoss", "batch_rows", "facts_of", "surprised"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +42,9 @@ def batch_rows(step: TrainStep, codec: TextCodec, rows: int | None = None) -> li
     Raises MinilmError for a step that was not watched.
     """
     _, targets = _watched(step)
+    texts = TokenTexts(codec)
     return [
-        [_token(step, codec, row, int(at)) for at in np.flatnonzero(targets[row] >= 0)]
+        [_token(step, codec, texts, row, int(at)) for at in np.flatnonzero(targets[row] >= 0)]
         for row in range(len(step.ids) if rows is None else min(rows, len(step.ids)))
     ]
 
@@ -57,7 +59,8 @@ def surprised(step: TrainStep, codec: TextCodec, most: int = 10) -> list[TokenLo
     losses, targets = _watched(step)
     order = np.argsort(-np.where(targets >= 0, losses, -np.inf).ravel(), kind="stable")
     worst: list[int] = order[: min(most, int((targets >= 0).sum()))].tolist()
-    return [_token(step, codec, *divmod(place, losses.shape[1])) for place in worst]
+    texts = TokenTexts(codec)
+    return [_token(step, codec, texts, *divmod(place, losses.shape[1])) for place in worst]
 
 
 def _watched(step: TrainStep) -> tuple[Array, Array]:
@@ -67,20 +70,11 @@ def _watched(step: TrainStep) -> tuple[Array, Array]:
     return step.losses, step.targets
 
 
-def _token(step: TrainStep, codec: TextCodec, row: int, at: int) -> TokenLoss:
+def _token(step: TrainStep, codec: TextCodec, texts: TokenTexts, row: int, at: int) -> TokenLoss:
     losses, targets = _watched(step)
     target = int(targets[row, at])
     before = codec.decode(step.ids[row, max(0, at - 7) : at + 1].tolist())
-    return TokenLoss(row, at, target, *piece_of(codec, target), float(losses[row, at]), before)
-
-
-def piece_of(codec: TextCodec, token: int) -> tuple[str, bytes]:
-    """The text and the bytes of a token; a special one is called by its role, `<EOS>`."""
-    role = next((role for role, special in codec.special_ids.items() if special == token), None)
-    if role is not None:
-        return f"<{role.upper()}>", b""
-    raw = codec.piece_bytes(token)
-    return (raw.decode("utf-8", "replace") if raw else codec.piece(token)), raw
+    return TokenLoss(row, at, target, *texts(target), float(losses[row, at]), before)
 
 
 @dataclass(frozen=True, slots=True)
