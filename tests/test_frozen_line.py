@@ -12,7 +12,7 @@ import pytest
 
 from minilm import backends, doctor, inside
 from minilm.bench.words import Words
-from minilm.comparison.backends import side_by_side
+from minilm.comparison.backends import train_side_by_side
 from minilm.comparison.defaults import small_net
 from minilm.comparison.defaults.ladder import Rung
 from minilm.comparison.lockstep import twin_run, twin_verdict
@@ -101,7 +101,7 @@ def others():
             watched.update(watched.gradients(batch.inputs, batch.targets, batch.mask), 1e-2)
     recorded = list(opened("saturated_gates"))
     yield from (*watching.records, *recorded, Run.of(recorded), *doctor.examine(recorded), *exhibits())
-    yield from side_by_side([model(), model()], [BATCHES.batch(0)])
+    yield from train_side_by_side([model(), model()], [BATCHES.batch(0)])
     yield Rung("defaults", False, np.linspace(0, 1, 200), 0.1)
     yield small_net.Slices(0.5, np.zeros((7, 3)), np.zeros((7, 3, 5)), {"bias": np.zeros(24)})
     twins = list(twin_run([model(), model()], CODEC, " w5", max_tokens=3))

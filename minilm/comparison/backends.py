@@ -1,7 +1,8 @@
-"""Forward, gradient and update of several backends on the same weights and batches, step by step.
+"""Compare backends in training: the same weights and batches, and the first number that differs.
 
-Each backend trains on by itself, so a difference grows from where it began; a record is what was
-measured, no verdict. The first model is the reference.
+For every batch each backend computes logits -> loss -> gradients -> update, and goes on from its own
+weights. So a difference grows from the place where it began, and that place is the first one past the
+tolerance. The first model is the reference.
 """
 
 from __future__ import annotations
@@ -12,36 +13,38 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from minilm.backends import BACKENDS, create
+from minilm.difference import Difference, largest_difference, measure_difference
 from minilm.errors import MinilmError
 from minilm.protocols import Trainable
-from minilm.records import Array, ModelConfig
+from minilm.records import Array, ModelConfig, TrainStep
 from minilm.training.batches import Batch
 
-__all__ = ["Difference", "ParityStep", "Place", "Verdict", "parity", "side_by_side", "verdicts"]
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """One comparison: a stage ("logits", "loss", "gradient", "update"), and the parameter where there is one.
-
-    apart: the largest absolute difference; largest: the largest absolute number of the reference.
-    Adam divides a gradient by its own size: in float32 rounding alone moves an update by some 1e-3 rates.
-    """
-
-    stage: str
-    parameter: str
-    apart: float
-    largest: float
-
-    @property
-    def scaled(self) -> float:
-        """apart over max(1, largest): what a tolerance is held against; NaN counts as infinite."""
-        return self.apart / max(1.0, self.largest) if self.apart == self.apart else float("inf")
+__all__ = [
+    "ParityStep",
+    "Place",
+    "RunDifference",
+    "Verdict",
+    "compare_backends",
+    "compare_runs",
+    "create_models",
+    "judge_backends",
+    "order_of_loading",
+    "train_side_by_side",
+]
 
 
 @dataclass(frozen=True, slots=True)
 class ParityStep:
-    """One training step of one backend beside the reference's; index from 1, losses in nats per token."""
+    """One training step of one backend, compared with the same step of the reference.
+
+    Attributes:
+        index: the number of the step, from 1.
+        backend: the name of the backend.
+        reference: the name of the reference.
+        loss: nats per token.
+        reference_loss: the loss of the reference.
+        differences: one for each array, in the order of computation.
+    """
 
     index: int
     backend: str
@@ -53,107 +56,32 @@ class ParityStep:
     def __repr__(self) -> str:
         worst = max(self.differences, key=lambda one: one.scaled)
         where = f"{worst.stage} {worst.parameter}".strip()
-        return f"ParityStep({self.index}: {self.backend}, {where} {worst.apart:.1e} apart)"
-
-
-@dataclass(frozen=True, eq=False)
-class _Answer:
-    loss: float
-    stages: Mapping[tuple[str, str], Array]  # (stage, parameter) -> array, in the order of computation
-
-
-def parity(
-    names: Sequence[str],
-    config: ModelConfig,
-    batches: Iterable[Batch],
-    dtype: str = "float32",
-    *,
-    device: str = "cpu",
-    weights: Mapping[str, Array] | None = None,
-    rate: float = 1e-2,
-    clip: float | None = 1.0,
-) -> Iterator[ParityStep]:
-    """Create every backend from the same weights, and hold each beside the first, batch by batch.
-
-    Raises MinilmError for fewer than two names, or one that is unknown or not installed.
-    """
-    yield from side_by_side(models(names, config, dtype, device=device, weights=weights), batches, rate, clip)
-
-
-def models(
-    names: Sequence[str],
-    config: ModelConfig,
-    dtype: str = "float32",
-    *,
-    device: str = "cpu",
-    weights: Mapping[str, Array] | None = None,
-) -> list[Trainable]:
-    """The backends by name, from the same weights; made in the order of BACKENDS, torch before TensorFlow."""
-    if len(names) < 2 or len(set(names)) < len(names):
-        raise MinilmError(
-            f"A comparison needs two or more different backends, got {', '.join(names) or 'none'}"
-        )
-    order = sorted(names, key=lambda name: list(BACKENDS).index(name) if name in BACKENDS else -1)
-    made = {
-        name: create(name, config, dtype, "cpu" if name == "numpy" else device, weights) for name in order
-    }
-    return [made[name] for name in names]
-
-
-def side_by_side(
-    compared: Sequence[Trainable], batches: Iterable[Batch], rate: float = 1e-2, clip: float | None = 1.0
-) -> Iterator[ParityStep]:
-    """Train models that were given equal weights on the same batches; one record per batch and model.
-
-    The models are trained as they are; what is compared with what is in the records' order of computation.
-    """
-    for index, batch in enumerate(batches, 1):
-        reference, *others = [_answer(model, batch, rate, clip) for model in compared]
-        for model, answer in zip(compared[1:], others, strict=True):
-            differences = tuple(
-                _difference(stage, parameter, array, reference.stages[stage, parameter])
-                for (stage, parameter), array in answer.stages.items()
-            )
-            losses = answer.loss, reference.loss
-            yield ParityStep(index, model.name, compared[0].name, *losses, differences)
-
-
-def _answer(model: Trainable, batch: Batch, rate: float, clip: float | None) -> _Answer:
-    row = batch.inputs[0][: max(1, int(batch.mask[0].sum()))]
-    stages = {("logits", ""): model.read(row, rows="all").logits}
-    gradients = model.gradients(batch.inputs, batch.targets, batch.mask)
-    stages["loss", ""] = np.array(gradients.loss)
-    stages |= {("gradient", name): array for name, array in gradients.arrays.items()}
-    before = {name: np.array(array) for name, array in model.weights().items()}
-    model.update(gradients, rate, clip)
-    stages |= {("update", name): array - before[name] for name, array in model.weights().items()}
-    return _Answer(gradients.loss, stages)
-
-
-def _difference(stage: str, parameter: str, array: Array, reference: Array) -> Difference:
-    reference = np.asarray(reference, np.float64)
-    apart = float(np.abs(array - reference).max())
-    return Difference(stage, parameter, apart, float(np.abs(reference).max()))
+        return f"ParityStep({self.index}: {self.backend}, largest difference {worst.apart:.1e} in {where})"
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A difference and the step that it was met at."""
+    """A difference and the step in which it was measured."""
 
     step: int
     difference: Difference
 
     def __str__(self) -> str:
         where = f" of {self.difference.parameter}" if self.difference.parameter else ""
-        return f"step {self.step}: {self.difference.stage}{where}, {self.difference.apart:.1e} apart"
+        return f"step {self.step}: {self.difference.stage}{where}, difference {self.difference.apart:.1e}"
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One backend against the reference, over all steps.
+    """One backend compared with the reference over all steps.
 
-    worst: by stage, the place of its largest difference; first: the earliest one past the tolerance,
-    in the order of computation, or None.
+    Attributes:
+        backend: the name of the backend.
+        reference: the name of the reference.
+        steps: how many steps were compared.
+        tolerance: the largest scaled difference that counts as equal.
+        first: the earliest difference past the tolerance, in the order of computation, or None.
+        worst: for each stage, the place of its largest difference.
     """
 
     backend: str
@@ -165,24 +93,165 @@ class Verdict:
 
     @property
     def equal(self) -> bool:
-        """Whether nothing was past the tolerance, scaled by the reference's largest number where above 1."""
+        """True where no scaled difference is past the tolerance."""
         return self.first is None
 
 
-def verdicts(steps: Iterable[ParityStep], tolerance: float = 1e-5) -> list[Verdict]:
-    """A verdict for every backend in the records, in their order."""
-    found: dict[str, list[ParityStep]] = {}
+@dataclass(frozen=True, slots=True)
+class RunDifference:
+    """A finished training in one backend, compared with the same training in the reference.
+
+    Attributes:
+        backend: the name of the backend.
+        losses: the largest difference of the losses over all steps, nats per token.
+        logits: the largest difference of the logits after the last step.
+    """
+
+    backend: str
+    losses: float
+    logits: float
+
+
+def compare_backends(
+    names: Sequence[str],
+    config: ModelConfig,
+    batches: Iterable[Batch],
+    dtype: str = "float32",
+    *,
+    device: str = "cpu",
+    weights: Mapping[str, Array] | None = None,
+    rate: float = 1e-2,
+    clip: float | None = 1.0,
+) -> Iterator[ParityStep]:
+    """Create every backend from the same weights and compare each with the first, batch by batch.
+
+    Args:
+        names: the backends; the first is the reference.
+        config: the sizes of the model.
+        batches: what they are trained on, in this order.
+        dtype: "float32" or "float64".
+        device: where the frameworks run; NumPy stays on the CPU.
+        weights: canonical arrays; those of the config's seed by default.
+        rate: Adam's learning rate.
+        clip: the bound of the global gradient norm; None clips nothing.
+
+    Raises:
+        MinilmError: for fewer than two names, or a backend that is unknown or not installed.
+    """
+    models = create_models(names, config, dtype, device=device, weights=weights)
+    yield from train_side_by_side(models, batches, rate, clip)
+
+
+def create_models(
+    names: Sequence[str],
+    config: ModelConfig,
+    dtype: str = "float32",
+    *,
+    device: str = "cpu",
+    weights: Mapping[str, Array] | None = None,
+) -> list[Trainable]:
+    """Return a model for each backend, all with the same weights.
+
+    Args:
+        names: two or more backends, each once.
+        config: the sizes of the model.
+        dtype: "float32" or "float64".
+        device: where the frameworks run; NumPy stays on the CPU.
+        weights: canonical arrays; those of the config's seed by default.
+    """
+    if len(names) < 2 or len(set(names)) < len(names):
+        raise MinilmError(
+            f"A comparison needs two or more different backends, got {', '.join(names) or 'none'}"
+        )
+    created = {
+        name: create(name, config, dtype, "cpu" if name == "numpy" else device, weights)
+        for name in order_of_loading(names)
+    }
+    return [created[name] for name in names]
+
+
+def order_of_loading(names: Sequence[str]) -> list[str]:
+    """Return the names of backends in the order of BACKENDS: torch must be loaded before TensorFlow."""
+    known = list(BACKENDS)
+    return sorted(names, key=lambda name: known.index(name) if name in known else -1)
+
+
+def train_side_by_side(
+    models: Sequence[Trainable], batches: Iterable[Batch], rate: float = 1e-2, clip: float | None = 1.0
+) -> Iterator[ParityStep]:
+    """Train models on the same batches and compare each with the first; one record per batch and model.
+
+    Args:
+        models: models with equal weights. They are trained as they are, not copied.
+        batches: what they are trained on, in this order.
+        rate: Adam's learning rate.
+        clip: the bound of the global gradient norm; None clips nothing.
+    """
+    for index, batch in enumerate(batches, 1):
+        reference, *others = [_train_step(model, batch, rate, clip) for model in models]
+        for model, computed in zip(models[1:], others, strict=True):
+            differences = tuple(
+                measure_difference(array, np.asarray(reference[key], np.float64), *key)
+                for key, array in computed.items()
+            )
+            loss, reference_loss = float(computed["loss", ""]), float(reference["loss", ""])
+            yield ParityStep(index, model.name, models[0].name, loss, reference_loss, differences)
+
+
+def _train_step(
+    model: Trainable, batch: Batch, rate: float, clip: float | None
+) -> dict[tuple[str, str], Array]:
+    """Return the arrays of one training step by (stage, parameter), in the order of computation."""
+    row = batch.inputs[0][: max(1, int(batch.mask[0].sum()))]
+    arrays = {("logits", ""): model.read(row, rows="all").logits}
+    gradients = model.gradients(batch.inputs, batch.targets, batch.mask)
+    arrays["loss", ""] = np.array(gradients.loss)
+    arrays |= {("gradient", name): array for name, array in gradients.arrays.items()}
+    before = {name: np.array(array) for name, array in model.weights().items()}
+    model.update(gradients, rate, clip)
+    return arrays | {("update", name): array - before[name] for name, array in model.weights().items()}
+
+
+def judge_backends(steps: Iterable[ParityStep], tolerance: float = 1e-5) -> list[Verdict]:
+    """Return a verdict for every backend in the records, in their order.
+
+    Args:
+        steps: the records of train_side_by_side.
+        tolerance: the largest scaled difference that counts as equal.
+    """
+    by_backend: dict[str, list[ParityStep]] = {}
     for step in steps:
-        found.setdefault(step.backend, []).append(step)
-    return [_verdict(records, tolerance) for records in found.values()]
+        by_backend.setdefault(step.backend, []).append(step)
+    return [_judge(records, tolerance) for records in by_backend.values()]
 
 
-def _verdict(records: list[ParityStep], tolerance: float) -> Verdict:
+def _judge(records: list[ParityStep], tolerance: float) -> Verdict:
     places = [Place(record.index, one) for record in records for one in record.differences]
     worst: dict[str, Place] = {}
     for place in places:
         stage = place.difference.stage
         if stage not in worst or place.difference.scaled > worst[stage].difference.scaled:
             worst[stage] = place
-    first = next((place for place in places if not place.difference.scaled <= tolerance), None)
+    first = next((place for place in places if place.difference.scaled > tolerance), None)
     return Verdict(records[0].backend, records[0].reference, len(records), tolerance, first, worst)
+
+
+def compare_runs(
+    steps: Mapping[str, Sequence[TrainStep]], logits: Mapping[str, Array]
+) -> list[RunDifference]:
+    """Compare finished trainings with the first one; the first is compared with itself.
+
+    Args:
+        steps: by backend, the records of its training; equally many for each.
+        logits: by backend, the logits (T, V) of one text after the training.
+    """
+    losses = {name: np.array([step.loss for step in records]) for name, records in steps.items()}
+    first = next(iter(losses))
+    return [
+        RunDifference(
+            name,
+            largest_difference(losses[name], losses[first]),
+            largest_difference(logits[name], logits[first]),
+        )
+        for name in losses
+    ]

@@ -51,7 +51,7 @@ def sentence(verdict: Any) -> str:
     steps = f"{verdict.steps} step{'' if verdict.steps == 1 else 's'}"
     if verdict.equal:
         return f"{verdict.backend} equals {verdict.reference} over {steps} within {verdict.tolerance:g}"
-    return f"{verdict.backend} first parts from {verdict.reference} at {verdict.first}"
+    return f"{verdict.backend} first differs from {verdict.reference} at {verdict.first}"
 
 
 def diagnosis_lines(diagnosis: Any) -> str:

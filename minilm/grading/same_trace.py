@@ -8,7 +8,7 @@ from pathlib import Path
 
 from minilm.records import Step
 from minilm.trace.audit.step import check_step
-from minilm.trace.diff import Difference, diff
+from minilm.trace.diff import TraceDifference, diff
 from minilm.trace.reader import Trace, read_trace
 
 __all__ = ["assert_same_trace"]
@@ -73,7 +73,7 @@ def _trace(given: str | Path | Trace | Iterable[Step]) -> Trace:
     return given if isinstance(given, Trace) else Trace({}, tuple(given), None)
 
 
-def _explained(found: Difference, own: Trace, right: Trace) -> str:
+def _explained(found: TraceDifference, own: Trace, right: Trace) -> str:
     parts = [found.sentence("yours", "the reference")]
     kind = found.place.partition("(")[0]
     hint = _HINTS.get((kind, found.what)) or _HINTS.get((kind, ""))

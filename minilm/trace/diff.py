@@ -15,17 +15,18 @@ from typing import Any
 
 import numpy as np
 
+from minilm.difference import scale_difference
 from minilm.records import Candidate, Decision, Embedding, StageEffect, Step
 from minilm.trace.audit.distributions import temperature
 from minilm.trace.reader import Trace
 
-__all__ = ["Difference", "diff", "differ", "facts", "first_difference"]
+__all__ = ["TraceDifference", "diff", "differ", "facts", "first_difference"]
 
 _ASKED = ("prompt_ids", "vocab_size", "stages", "seed", "branch", "max_tokens", "stop", "eos_ids", "top")
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class TraceDifference:
     """The first thing within a step in which two runs differ.
 
     index: the step's, None for what was asked of the run; place: a stage, "the model", "the draw" ...;
@@ -46,7 +47,7 @@ class Difference:
     def sentence(self, left: str = "the first run", right: str = "the second") -> str:
         """The difference in words, the runs under the names given.
 
-        >>> Difference(2, "TopK(9)", "survivors", 8, 9, 1.0).sentence("yours", "the reference")
+        >>> TraceDifference(2, "TopK(9)", "survivors", 8, 9, 1.0).sentence("yours", "the reference")
         'Step 3 differs at TopK(9), survivors: yours 8, the reference 9 (apart by 1)'
         """
         where = "What was asked differs" if self.index is None else f"Step {self.index + 1} differs"
@@ -66,7 +67,7 @@ class Difference:
         return f"{text}; the draw of {name} fell {margin:.2g} from the end of its interval"
 
 
-def diff(left: Trace, right: Trace, tolerance: float = 1e-5) -> Iterator[Difference]:
+def diff(left: Trace, right: Trace, tolerance: float = 1e-5) -> Iterator[TraceDifference]:
     """What was asked differently, then for every step its first difference, until the texts part.
 
     tolerance: of numbers, times max(1, the larger one).
@@ -74,7 +75,7 @@ def diff(left: Trace, right: Trace, tolerance: float = 1e-5) -> Iterator[Differe
     for name in _ASKED:
         a, b = left.start.get(name), right.start.get(name)
         if a != b:
-            yield Difference(None, "the start", name, a, b)
+            yield TraceDifference(None, "the start", name, a, b)
     for a, b in zip(left.steps, right.steps, strict=False):
         found = first_difference(a, b, tolerance)
         if found:
@@ -84,10 +85,10 @@ def diff(left: Trace, right: Trace, tolerance: float = 1e-5) -> Iterator[Differe
     sizes = len(left.steps), len(right.steps)
     if min(sizes) < max(sizes):
         longer = left if sizes[0] > sizes[1] else right
-        yield Difference(longer.steps[min(sizes)].index, "the end", "number of steps", *sizes)
+        yield TraceDifference(longer.steps[min(sizes)].index, "the end", "number of steps", *sizes)
 
 
-def first_difference(left: Step, right: Step, tolerance: float = 1e-5) -> Difference | None:
+def first_difference(left: Step, right: Step, tolerance: float = 1e-5) -> TraceDifference | None:
     """The first thing in which two steps differ, or None; its index is the right one's."""
     a, b = left.decision, right.decision
     parts = (a.chosen, b.chosen) if a.chosen.id != b.chosen.id else None
@@ -96,7 +97,7 @@ def first_difference(left: Step, right: Step, tolerance: float = 1e-5) -> Differ
             by = abs(float(x) - float(y)) if _measured(x, y) else math.inf
             margins = (a.margin, b.margin) if parts else (None, None)
             apart = by if math.isfinite(by) else None
-            return Difference(right.index, place, what, x, y, apart, parts, margins)
+            return TraceDifference(right.index, place, what, x, y, apart, parts, margins)
     return None
 
 
@@ -110,7 +111,7 @@ def differ(x: Any, y: Any, tolerance: float) -> bool:
     """Whether two facts differ: of two numbers, one of which is infinite or none at all, always."""
     if not _measured(x, y) or x == y or not (math.isfinite(x) and math.isfinite(y)):
         return bool(x != y)
-    return abs(float(x) - float(y)) > tolerance * max(1.0, abs(x), abs(y))
+    return scale_difference(abs(float(x) - float(y)), max(abs(x), abs(y))) > tolerance
 
 
 def _said(value: Any) -> str:

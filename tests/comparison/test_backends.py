@@ -7,8 +7,9 @@ import pytest
 from click.testing import CliRunner
 
 from minilm.backends import create
-from minilm.comparison import TwinText, parity, side_by_side, twin_texts, verdicts
+from minilm.comparison import TwinText, compare_backends, judge_backends, train_side_by_side, twin_texts
 from minilm.comparison.backends import Place
+from minilm.difference import Difference
 from minilm.errors import MinilmError
 from minilm.faces.comparison import comparison_table
 from minilm.records import ModelConfig, OptimizerConfig
@@ -35,12 +36,12 @@ def numpy_pair(other=CONFIG, change=lambda arrays: arrays):
 
 
 def first(pair, count=4, tolerance=1e-12):
-    (verdict,) = verdicts(side_by_side(pair, batches(count)), tolerance)
+    (verdict,) = judge_backends(train_side_by_side(pair, batches(count)), tolerance)
     return verdict.first
 
 
 def test_a_model_beside_itself_differs_in_nothing():
-    (verdict,) = verdicts(side_by_side(numpy_pair(), batches(3)), 1e-15)
+    (verdict,) = judge_backends(train_side_by_side(numpy_pair(), batches(3)), 1e-15)
     assert verdict.equal
     assert verdict.steps == 3
     assert tuple(verdict.worst) == STAGES
@@ -51,7 +52,9 @@ def test_a_model_beside_itself_differs_in_nothing():
 @pytest.mark.parametrize("backend", ["torch", "tensorflow"])
 def test_the_frameworks_equal_the_reference(backend, dtype, tolerance):
     pytest.importorskip(backend)
-    (verdict,) = verdicts(parity(["numpy", backend], CONFIG, batches(5), dtype, rate=1e-3), tolerance)
+    (verdict,) = judge_backends(
+        compare_backends(["numpy", backend], CONFIG, batches(5), dtype, rate=1e-3), tolerance
+    )
     assert verdict.equal, str(verdict.first)
 
 
@@ -98,9 +101,9 @@ def test_a_wrong_gradient_is_named_by_its_parameter():
 def test_a_difference_that_is_no_number_is_past_every_tolerance():
     pair = numpy_pair()
     pair[1]._arrays["head.bias"][0] = np.nan
-    steps = side_by_side(pair, batches(1), clip=None)
-    (verdict,) = verdicts(steps, tolerance=1e300)
-    assert str(verdict.first) == "step 1: logits, nan apart"
+    steps = train_side_by_side(pair, batches(1), clip=None)
+    (verdict,) = judge_backends(steps, tolerance=1e300)
+    assert str(verdict.first) == "step 1: logits, difference nan"
     assert verdict.first is not None
     assert verdict.first.difference.scaled == float("inf")
 
@@ -135,18 +138,18 @@ def codec():
 def test_fewer_than_two_backends_or_one_twice_is_refused():
     for names in (["numpy"], ["numpy", "numpy"], []):
         with pytest.raises(MinilmError, match="two or more different backends"):
-            list(parity(names, CONFIG, batches(1)))
+            list(compare_backends(names, CONFIG, batches(1)))
 
 
 def test_the_table_says_where_a_backend_first_parts():
-    found = verdicts(
-        side_by_side(
+    found = judge_backends(
+        train_side_by_side(
             numpy_pair(ModelConfig(17, 6, 8, layers=2, optimizer=OptimizerConfig(epsilon=1e-4))), batches(2)
         )
     )
     lines = comparison_table(found).splitlines()
     assert lines[0].split() == ["backend", "stage", "largest", "difference", "step", "where"]
-    assert lines[-2].startswith("numpy first parts from numpy at step 1: update of embedding, ")
+    assert lines[-2].startswith("numpy first differs from numpy at step 1: update of embedding, ")
     assert max(map(len, lines)) <= 100
 
 
@@ -169,6 +172,4 @@ def test_the_command_prints_a_table_and_exits_by_the_tolerance():
 
 
 def test_a_place_is_one_line():
-    from minilm.comparison import Difference
-
-    assert str(Place(3, Difference("logits", "", 0.5, 1.0))) == "step 3: logits, 5.0e-01 apart"
+    assert str(Place(3, Difference("logits", "", 0.5, 1.0))) == "step 3: logits, difference 5.0e-01"

@@ -13,8 +13,8 @@ import click
 
 from minilm import backends
 from minilm.builtin import PROMPT
-from minilm.comparison import ParityStep, TwinText, Verdict, side_by_side, twin_texts, verdicts
-from minilm.comparison.backends import models
+from minilm.comparison import ParityStep, TwinText, Verdict, judge_backends, train_side_by_side, twin_texts
+from minilm.comparison.backends import create_models
 from minilm.errors import MinilmError
 from minilm.faces import console
 from minilm.faces.comparison import comparison_table
@@ -136,13 +136,13 @@ def command(context: click.Context, names: str | None, as_lines: bool, **options
     listed = [name.strip() for name in names.split(",")] if names else backends.available()
     corpus = from_files(options["files"]) if options["files"] else from_storyland(STORIES, options["seed"], 1)
     subject = _subject(corpus, options)
-    compared = models(
+    compared = create_models(
         listed, subject.config, options["dtype"], device=options["device"], weights=subject.weights
     )
     steps = list(
         _shown(_steps(compared, corpus, subject.codec, options), options["steps"] * (len(listed) - 1))
     )
-    found, texts = verdicts(steps, options["tolerance"]), _texts(compared, subject.codec, options)
+    found, texts = judge_backends(steps, options["tolerance"]), _texts(compared, subject.codec, options)
     if as_lines:
         _print_lines(steps, found, texts)
     else:
@@ -168,7 +168,7 @@ def _steps(
     documents = encode_documents(codec, corpus.train)
     batches = Batches(documents, options["batch"], options["length"], options["seed"])
     chosen: Iterable[Batch] = (batches.batch(step) for step in range(options["steps"]))
-    return side_by_side(compared, chosen, options["rate"], options["clip"])
+    return train_side_by_side(compared, chosen, options["rate"], options["clip"])
 
 
 def _shown(steps: Iterator[ParityStep], total: int) -> Iterator[ParityStep]:

@@ -7,7 +7,8 @@ from importlib import import_module
 
 import numpy as np
 
-from minilm.backends import BACKENDS, available, create
+from minilm.backends import available, create
+from minilm.comparison.backends import order_of_loading
 from minilm.dice import generator
 from minilm.errors import MinilmError
 from minilm.records import Array, ModelConfig
@@ -98,6 +99,5 @@ def natives(
     if len(names) != 2 or len(set(names)) != 2:
         raise MinilmError(f"--native takes two frameworks, as in torch,tensorflow; got {', '.join(names)}")
     batches = drawn_batches(config, steps)
-    order = sorted(names, key=lambda name: list(BACKENDS).index(name) if name in BACKENDS else -1)
-    made = {name: Native(name, config, batches, dtype) for name in order}
+    made = {name: Native(name, config, batches, dtype) for name in order_of_loading(names)}
     return made[names[0]], made[names[1]]

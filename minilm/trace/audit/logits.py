@@ -13,7 +13,7 @@ from typing import Any
 from minilm.errors import MinilmError
 from minilm.records import Decision, Step
 from minilm.trace.audit.check import Violation
-from minilm.trace.diff import Difference, differ, first_difference
+from minilm.trace.diff import TraceDifference, differ, first_difference
 from minilm.trace.replay import open_recording
 from minilm.trace.vocabulary import NoTokenizer
 
@@ -61,14 +61,14 @@ def check_replay(path: str | Path) -> ReplayAudit:
     return ReplayAudit(tuple(found), same, left_out)
 
 
-def _otherwise(step: Step, again: Decision) -> Iterator[Difference]:
+def _otherwise(step: Step, again: Decision) -> Iterator[TraceDifference]:
     """What a step says otherwise than its decision taken again: first its numbers, then the remarks."""
     found = first_difference(step, replace(step, decision=again), _TOLERANCE)
     if found is not None:
         yield found
     for place, what, left, right in _remarks(step, again):
         if differ(left, right, _TOLERANCE):
-            yield Difference(step.index, place, what, left, right)
+            yield TraceDifference(step.index, place, what, left, right)
 
 
 def _remarks(step: Step, again: Decision) -> Iterator[tuple[str, str, Any, Any]]:
