@@ -17,7 +17,7 @@ from minilm.comparison.defaults import small_net
 from minilm.comparison.defaults.ladder import Rung
 from minilm.comparison.lockstep import twin_run, twin_verdict
 from minilm.comparison.training import effect_of_update, places, through_training
-from minilm.doctor.museum import exhibits, opened
+from minilm.doctor.museum import list_exhibits, open_exhibit
 from minilm.doctor.run import Run
 from minilm.frozen import one_line
 from minilm.generation import start
@@ -99,8 +99,8 @@ def others():
         for step in range(3):
             batch = BATCHES.batch(step)
             watched.update(watched.gradients(batch.inputs, batch.targets, batch.mask), 1e-2)
-    recorded = list(opened("saturated_gates"))
-    yield from (*watching.records, *recorded, Run.of(recorded), *doctor.examine(recorded), *exhibits())
+    recorded = list(open_exhibit("saturated_gates"))
+    yield from (*watching.records, *recorded, Run.of(recorded), *doctor.examine(recorded), *list_exhibits())
     yield from train_side_by_side([model(), model()], [BATCHES.batch(0)])
     yield Rung("defaults", False, np.linspace(0, 1, 200), 0.1)
     yield small_net.Slices(0.5, np.zeros((7, 3)), np.zeros((7, 3, 5)), {"bias": np.zeros(24)})

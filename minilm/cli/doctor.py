@@ -86,12 +86,12 @@ def museum_command(context: click.Context, name: str | None, path: bool, as_line
     """
     if name is None:
         if as_lines:
-            for one in museum.exhibits():
+            for one in museum.list_exhibits():
                 click.echo(dumps({"exhibit": asdict(one)}))
         else:
-            console.write(exhibits_table(museum.exhibits()), sys.stdout)
+            console.write(exhibits_table(museum.list_exhibits()), sys.stdout)
         return
-    records = list(museum.opened(name))
+    records = list(museum.open_exhibit(name))
     if path:
         click.echo(museum.EXHIBITS / f"{name}.jsonl")
     elif as_lines:

@@ -1,16 +1,21 @@
 """minilm doctor: a file, a record, the museum; exit codes and plain words for mistakes."""
 
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from minilm.cli import command as minilm
-from minilm.doctor.museum import EXHIBITS, exhibits
+from minilm.doctor.museum import EXHIBITS, list_exhibits
 from minilm.doctor.run_file import frameworks_of
 from minilm.errors import MinilmError
+
+ROOT = Path(__file__).resolve().parents[2]
+BROKEN_TRAININGS = ROOT / "lessons" / "broken_trainings"
 
 
 def run(*words):
@@ -20,9 +25,7 @@ def run(*words):
 TRAINING = """
 import sys
 import torch
-from torch import nn
-from minilm.doctor.torch_loop import Loop
-from minilm.doctor.torch_bugs import BUGS
+from torch_loops import BROKEN_LOOPS, Loop
 loop = {name}()
 for loss in loop.run(1000):
     print("loss", loss, *sys.argv[1:])
@@ -31,7 +34,8 @@ for loss in loop.run(1000):
 
 def doctor(file, *words, arguments=()):
     done = [sys.executable, "-m", "minilm", "doctor", "--steps", "14", *words, str(file), *arguments]
-    return subprocess.run(done, capture_output=True, text=True, check=False)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(BROKEN_TRAININGS), str(ROOT)])}
+    return subprocess.run(done, capture_output=True, text=True, check=False, env=environment)
 
 
 def test_a_right_file_is_stopped_after_its_steps_and_nothing_is_found(tmp_path):
@@ -44,7 +48,7 @@ def test_a_right_file_is_stopped_after_its_steps_and_nothing_is_found(tmp_path):
 
 def test_a_broken_file_is_named_with_exit_code_1_and_its_record_examined_again(tmp_path):
     pytest.importorskip("torch")
-    (tmp_path / "train.py").write_text(TRAINING.format(name="next(iter(BUGS))"))
+    (tmp_path / "train.py").write_text(TRAINING.format(name="BROKEN_LOOPS[0]"))
     done = doctor(tmp_path / "train.py", "--json", "--record", str(tmp_path / "run.jsonl"))
     assert done.returncode == 1
     (line,) = done.stdout.splitlines()
@@ -55,9 +59,7 @@ def test_a_broken_file_is_named_with_exit_code_1_and_its_record_examined_again(t
 
 def test_a_traced_tensorflow_file_is_stopped_too(tmp_path):
     pytest.importorskip("tensorflow")
-    source = TRAINING.replace("import torch\nfrom torch import nn\n", "import keras\n").replace(
-        "torch", "tensorflow"
-    )
+    source = TRAINING.replace("import torch\n", "import keras\n").replace("torch", "tensorflow")
     (tmp_path / "train.py").write_text(source.format(name="Loop"))
     done = doctor(tmp_path / "train.py")
     assert (done.returncode, done.stdout) == (0, "nothing found in 14 steps\n"), done.stderr
@@ -74,7 +76,7 @@ def test_a_file_that_fails_before_a_step_is_one_line_and_exit_code_2(tmp_path):
 def test_the_museum_lists_every_exhibit_and_opens_one():
     listed = run("museum")
     assert listed.exit_code == 0
-    assert [line.split()[0] for line in listed.output.splitlines()] == [one.name for one in exhibits()]
+    assert [line.split()[0] for line in listed.output.splitlines()] == [one.name for one in list_exhibits()]
     opened = run("museum", "softmax_twice").output
     assert "softmax_twice  at step 1" in opened
     assert "number  2.247" in opened

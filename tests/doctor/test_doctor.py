@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from record import record
+from toy_rows import PAD, toy_rows
 
 from minilm import backends, doctor
 from minilm.doctor import museum
 from minilm.doctor.batch import look_at, saturation
-from minilm.doctor.rows import PAD, rows
 from minilm.errors import MinilmError
 from minilm.numerics import log_softmax, softmax
 from minilm.records import ModelConfig
@@ -24,7 +25,7 @@ NAMES = [check.__name__ for check, _ in doctor.CHECKS]
 
 def fitted(backend, steps=200, rate=1e-2):
     """Our own loop, watched: the doctor's findings."""
-    documents = [row[: np.count_nonzero(row != PAD)] for step in range(30) for row in rows(step)]
+    documents = [row[: np.count_nonzero(row != PAD)] for step in range(30) for row in toy_rows(step)]
     model = backends.create(backend, ModelConfig(24, 16, 24, dropout=0.1))
     with doctor.attach(model) as (watched, watching):
         losses = [step.loss for step in fit(watched, Batches(documents, 8, 10), Schedule(rate, steps))]
@@ -44,7 +45,7 @@ def test_gates_that_a_rate_of_1_has_shut_are_laid_to_the_updates():
 
 
 def test_a_watched_model_trains_as_an_unwatched_one():
-    documents = [row[: np.count_nonzero(row != PAD)] for step in range(30) for row in rows(step)]
+    documents = [row[: np.count_nonzero(row != PAD)] for step in range(30) for row in toy_rows(step)]
     model = backends.create("numpy", ModelConfig(24, 16, 24, dropout=0.1))
     plain = [step.loss for step in fit(model, Batches(documents, 8, 10), Schedule(1e-2, 30))]
     assert fitted("numpy", 30)[1] == plain
@@ -106,20 +107,20 @@ def test_a_model_that_remembers_and_one_that_rolls_dice_are_told_apart():
 
 def test_the_museum_has_one_exhibit_for_every_check_and_the_doctor_names_each():
     found = {
-        exhibit.name: [one.name for one in doctor.examine(museum.opened(exhibit.name))]
-        for exhibit in museum.exhibits()
+        exhibit.name: [one.name for one in doctor.examine(museum.open_exhibit(exhibit.name))]
+        for exhibit in museum.list_exhibits()
     }
     print(f"{len(found)} exhibits, {len(NAMES)} checks")
     assert found == {name: [name] for name in NAMES}
-    assert sum(exhibit.path.stat().st_size for exhibit in museum.exhibits()) < 600_000
+    assert sum(exhibit.path.stat().st_size for exhibit in museum.list_exhibits()) < 600_000
 
 
 @pytest.mark.parametrize("name", ["softmax_twice", "order_repeated", "clipping_misplaced"])
 @pytest.mark.skipif(not find_spec("torch"), reason="torch is not installed")
 def test_an_exhibit_can_be_made_anew(name, tmp_path):
-    exhibit = next(one for one in museum.exhibits() if one.name == name)
-    made = list(doctor.load(museum.make(exhibit, tmp_path)))
-    kept = list(museum.opened(name))
+    exhibit = next(one for one in museum.list_exhibits() if one.name == name)
+    made = list(doctor.load(record(exhibit, tmp_path)))
+    kept = list(museum.open_exhibit(name))
     assert [type(one) for one in made] == [type(one) for one in kept]
     steps = [pair for pair in zip(made, kept, strict=True) if isinstance(pair[0], doctor.Observation)]
     assert [one.batch for one, _ in steps] == [other.batch for _, other in steps]
@@ -127,7 +128,7 @@ def test_an_exhibit_can_be_made_anew(name, tmp_path):
 
 
 def test_a_run_on_disk_is_the_run(tmp_path):
-    records = list(museum.opened("non_finite"))
+    records = list(museum.open_exhibit("non_finite"))
     doctor.save(records, tmp_path / "run.jsonl")
     again = list(doctor.load(tmp_path / "run.jsonl"))
     assert [str(one) for one in again] == [str(one) for one in records]
@@ -154,7 +155,7 @@ def test_a_damaged_record_is_refused_with_its_line(damage, tmp_path):
 
 
 def test_a_finding_is_a_frozen_record_of_number_cause_and_fix():
-    (finding,) = doctor.examine(museum.opened("softmax_twice"))
+    (finding,) = doctor.examine(museum.open_exhibit("softmax_twice"))
     assert finding.number == pytest.approx(np.log(1 + 23 / np.e))
     assert finding.cause
     assert "from_logits" in finding.fix
@@ -163,7 +164,8 @@ def test_a_finding_is_a_frozen_record_of_number_cause_and_fix():
 
 
 def test_a_resumed_run_may_begin_with_a_small_loss():
-    records = [one for one in museum.opened("order_repeated") if isinstance(one, doctor.Observation)][:3]
-    fresh = [replace(one, loss=0.5) for one in records]
+    records = museum.open_exhibit("order_repeated")
+    steps = [record for record in records if isinstance(record, doctor.Observation)][:3]
+    fresh = [replace(step, loss=0.5) for step in steps]
     assert [one.name for one in doctor.examine(fresh)] == ["loss_at_start"]
     assert not list(doctor.examine(replace(one, step=one.step + 100) for one in fresh))

@@ -9,11 +9,11 @@ import pytest
 
 tf = pytest.importorskip("tensorflow")
 
-from minilm import doctor  # noqa: E402 - after the skip
+from tensorflow_loops import BROKEN_LOOPS, Loop  # noqa: E402 - after the skip
+from toy_rows import VOCAB_SIZE, toy_rows  # noqa: E402
+
+from minilm import doctor  # noqa: E402
 from minilm.backends.tensorflow.net import keras  # noqa: E402
-from minilm.doctor.rows import VOCAB_SIZE, rows  # noqa: E402
-from minilm.doctor.tensorflow_bugs import BUGS  # noqa: E402
-from minilm.doctor.tensorflow_loop import Loop  # noqa: E402
 
 
 def names(loop, steps=13, **given):
@@ -22,17 +22,16 @@ def names(loop, steps=13, **given):
     return [finding.name for finding in watching.findings()], watching, losses
 
 
-@pytest.mark.parametrize(("mistake", "check"), BUGS.items(), ids=lambda one: getattr(one, "__name__", one))
-def test_each_seeded_mistake_is_found_by_its_check_alone(mistake, check):
-    loop = mistake()
-    assert names(loop, model=loop.net, optimizer=loop.optimizer)[0] == [check]
+@pytest.mark.parametrize("broken_loop", BROKEN_LOOPS, ids=lambda loop: loop.__name__)
+def test_each_seeded_mistake_is_found_by_its_check_alone(broken_loop):
+    loop = broken_loop()
+    assert names(loop, model=loop.net, optimizer=loop.optimizer)[0] == [broken_loop.finding]
 
 
 def test_the_mistakes_reach_every_check_that_can_be_broken_in_tensorflow():
-    print(
-        f"{len(BUGS)} seeded mistakes in TensorFlow, {len(set(BUGS.values()))} checks of {len(doctor.CHECKS)}"
-    )
-    assert {check.__name__ for check, _ in doctor.CHECKS} - set(BUGS.values()) == {"gradients_not_zeroed"}
+    findings = {loop.finding for loop in BROKEN_LOOPS}
+    print(f"{len(BROKEN_LOOPS)} mistakes in TensorFlow, {len(findings)} checks of {len(doctor.CHECKS)}")
+    assert {check.__name__ for check, _ in doctor.CHECKS} - findings == {"gradients_not_zeroed"}
 
 
 def test_a_right_traced_loop_of_200_steps_gives_no_finding_and_its_losses_are_not_touched():
@@ -52,7 +51,7 @@ def test_an_eager_loop_is_seen_as_a_traced_one_is():
 
 def fitted(optimizer, seed=None):
     """Keras's own fit of a small model, watched."""
-    data = np.concatenate([rows(step) for step in range(40)])
+    data = np.concatenate([toy_rows(step) for step in range(40)])
     tf.random.set_seed(seed)
     layers = [
         keras.layers.Embedding(VOCAB_SIZE, 16),

@@ -10,11 +10,10 @@ torch = pytest.importorskip("torch")
 
 from torch import nn  # noqa: E402 - after the skip
 from torch.nn import functional  # noqa: E402
+from torch_loops import BROKEN_LOOPS, Loop, Net  # noqa: E402
+from toy_rows import toy_rows  # noqa: E402
 
 from minilm import doctor  # noqa: E402
-from minilm.doctor.rows import rows  # noqa: E402
-from minilm.doctor.torch_bugs import BUGS  # noqa: E402
-from minilm.doctor.torch_loop import Loop, Net  # noqa: E402
 
 
 def names(loop, steps=14, **given):
@@ -23,15 +22,16 @@ def names(loop, steps=14, **given):
     return [finding.name for finding in watching.findings()], watching, losses
 
 
-@pytest.mark.parametrize(("mistake", "check"), BUGS.items(), ids=lambda one: getattr(one, "__name__", one))
-def test_each_seeded_mistake_is_found_by_its_check_alone(mistake, check):
-    loop = mistake()
-    assert names(loop, model=loop.net, optimizer=loop.optimizer)[0] == [check]
+@pytest.mark.parametrize("broken_loop", BROKEN_LOOPS, ids=lambda loop: loop.__name__)
+def test_each_seeded_mistake_is_found_by_its_check_alone(broken_loop):
+    loop = broken_loop()
+    assert names(loop, model=loop.net, optimizer=loop.optimizer)[0] == [broken_loop.finding]
 
 
 def test_the_mistakes_reach_every_check_but_the_one_of_sparse_slices():
-    print(f"{len(BUGS)} seeded mistakes in torch, {len(set(BUGS.values()))} checks of {len(doctor.CHECKS)}")
-    assert {check.__name__ for check, _ in doctor.CHECKS} - set(BUGS.values()) == {"repeated_id_steps"}
+    findings = {loop.finding for loop in BROKEN_LOOPS}
+    print(f"{len(BROKEN_LOOPS)} seeded mistakes in torch, {len(findings)} checks of {len(doctor.CHECKS)}")
+    assert {check.__name__ for check, _ in doctor.CHECKS} - findings == {"repeated_id_steps"}
 
 
 def test_a_right_loop_of_300_steps_gives_no_finding_and_its_numbers_are_not_touched():
@@ -70,7 +70,7 @@ def test_a_close_look_tells_targets_weights_and_losses_as_torch_reckons_them():
 class TimeFirst(Loop):
     """A right loop whose arrays are (T, B), as nn.LSTM has them unless it is told otherwise."""
 
-    def model(self):
+    def make_net(self):
         net = Net()
         net.lstm = nn.LSTM(16, 24)
         return net
@@ -95,7 +95,7 @@ class Continuing(Loop):
     """A right loop that carries the state, for its rows go on where the batch before ended."""
 
     def batch(self, step):
-        stream = np.concatenate([rows(number)[:, 1:6] for number in range(60)], axis=1)
+        stream = np.concatenate([toy_rows(number)[:, 1:6] for number in range(60)], axis=1)
         stream = np.where(stream == 0, 5, stream)
         return torch.from_numpy(stream[:, step * 5 : step * 5 + 6])
 
@@ -108,10 +108,10 @@ class Continuing(Loop):
 class ByHand(Loop):
     """A right loop with dropout, weight decay, an own clip by value, and a test in evaluation mode."""
 
-    def model(self):
+    def make_net(self):
         return Net(dropout=0.2)
 
-    def adam(self):
+    def make_optimizer(self):
         return torch.optim.AdamW(self.net.parameters(), lr=3e-3, weight_decay=0.01)
 
     def update(self, loss):
@@ -138,7 +138,7 @@ def test_a_loop_that_accumulates_gradients_is_not_told_to_zero_them():
 
 
 def test_loss_at_start_names_ln_v_and_the_sum():
-    loop = next(mistake for mistake in BUGS if mistake.__name__ == "LossSummed")()
+    loop = next(loop for loop in BROKEN_LOOPS if loop.__name__ == "LossSummed")()
     with doctor.attach_torch(loop.net) as watching:
         list(loop.run(1))
     (finding,) = watching.findings()
