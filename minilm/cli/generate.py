@@ -6,89 +6,102 @@ import contextlib
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
 import click
 
-from minilm.cli.options.model import open_model
-from minilm.cli.options.run import conditions, first_cursor, run_options
+from minilm.cli.options.request import takes
+from minilm.cli.options.run import RunOptions, run_options
 from minilm.conditions import Condition
 from minilm.errors import MinilmError
 from minilm.faces import text
 from minilm.faces.scores import score_table, score_total
 from minilm.generation import Cursor
-from minilm.generation.breakpoints import holds
 from minilm.generation.score import score, total
 from minilm.records import Step
-from minilm.trace import TraceWriter
-from minilm.trace.logits import logits_path
-from minilm.workflows.open import Opened
+from minilm.trace.writer import TraceWriter, new_trace
+from minilm.workflows.generate import run_until
 
-__all__ = ["command"]
+__all__ = ["GenerateRequest", "command"]
 
 LONGEST_DELAY = 3600  # seconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerateRequest(RunOptions):
+    """The options of `minilm generate`.
+
+    Attributes:
+        show: How much of a step is shown: text, brief or full.
+        score_prompt: First show how well the model predicts the prompt.
+        live: Show a bar chart that changes in place instead of lines.
+        delay: Seconds to wait after every step.
+        trace: A new file for the records, or None.
+        logits: Keep all logits in a file beside the trace.
+        as_lines: Print the records as JSON lines instead of text.
+    """
+
+    show: str
+    score_prompt: bool
+    live: bool
+    delay: float
+    trace: str | None
+    logits: bool
+    as_lines: bool
+
+    def __post_init__(self) -> None:
+        if self.score_prompt and (self.as_lines or self.show == "text"):
+            raise MinilmError("--score-prompt shows a table; for JSON lines use: minilm score TEXT --json")
+        if not 0 <= self.delay <= LONGEST_DELAY:
+            raise MinilmError(f"--delay must be 0 to {LONGEST_DELAY} seconds, got {self.delay}")
+        if self.trace == "":
+            raise MinilmError("--trace takes the name of a new file, got ''")
+        if self.logits and self.trace is None:
+            raise MinilmError("--logits keeps the logits beside a trace, got no --trace; name its file")
 
 
 @click.command(
     epilog="Example: minilm generate --prompt 'Once upon a time' --temperature 0.8 --top-k 40 --max-tokens 5"
 )
-@run_options(20, "0 shows the next-token table alone.")
+@run_options(20, "The most new tokens; 0 shows the table of the next token alone.")
 @click.option("--show", type=click.Choice(["text", "brief", "full"]), default="brief", show_default=True)
-@click.option("--score-prompt", is_flag=True, help="First show what the model expected in the prompt.")
+@click.option("--score-prompt", is_flag=True, help="First show how well the model predicts the prompt.")
 @click.option("--live", is_flag=True, help="A bar chart in place instead of lines.")
 @click.option("--delay", default=0.0, metavar="SECONDS", help="Wait after every step.")
 @click.option("--trace", metavar="FILE", help="Write the records to this file, one JSON line each.")
 @click.option("--logits", is_flag=True, help="Keep all logits in FILE.logits.npy, for minilm trace replay.")
 @click.option("--json", "as_lines", is_flag=True, help="Print the records as JSON lines instead of text.")
-def command(source: str | None, backend: str | None, device: str, dtype: str, **options: Any) -> None:
+@takes(GenerateRequest)
+def command(request: GenerateRequest) -> None:
     """Stream text and see, for every token, how it was chosen."""
-    if options["score_prompt"] and (options["as_lines"] or options["show"] == "text"):
-        raise MinilmError("--score-prompt shows a table; for JSON lines use: minilm score TEXT --json")
-    if not 0 <= options["delay"] <= LONGEST_DELAY:
-        raise MinilmError(f"--delay must be 0 to {LONGEST_DELAY} seconds, got {options['delay']}")
-    if options["trace"] == "":
-        raise MinilmError("--trace takes the name of a new file, got ''")
-    if options["logits"] and options["trace"] is None:
-        raise MinilmError("--logits keeps the logits beside a trace, got no --trace; name its file")
-    pauses = conditions(options)
-    opened = open_model(source, backend, device, dtype)
-    cursor = first_cursor(opened, options)
-    if options["score_prompt"]:
-        _print_scores(opened, cursor)
+    breakpoints = request.breakpoints()
+    opened = request.open()
+    cursor = request.start(opened)
+    if request.score_prompt:
+        tokens = list(score(opened.model, opened.codec, cursor.ids.tolist()))
+        text.write(f"{score_table(tokens)}\n\n{score_total(total(tokens))}", sys.stdout, end="\n\n")
     with contextlib.ExitStack() as stack:
-        writers = [stack.enter_context(w) for w in _writers(stack, cursor, options)]
-        steps = _recorded(cursor, writers, options["delay"])
-        steps = _until(pauses, steps, cursor.settings.eos_ids)
-        if not options["as_lines"]:
-            _show(cursor, steps, options)
+        writers = [stack.enter_context(writer) for writer in _writers(cursor, request)]
+        steps = _recorded(cursor, writers, request.delay)
+        steps = _paused(breakpoints, steps, cursor.settings.eos_ids)
+        if not request.as_lines:
+            _show(cursor, steps, request)
+        # What was not shown, or not shown to its end, is still recorded.
         for _ in steps:
             pass
 
 
-def _writers(stack: contextlib.ExitStack, cursor: Cursor, options: dict[str, Any]) -> Iterator[TraceWriter]:
-    if options["as_lines"]:
+def _writers(
+    cursor: Cursor, request: GenerateRequest
+) -> Iterator[contextlib.AbstractContextManager[TraceWriter]]:
+    if request.as_lines:
         yield TraceWriter(sys.stdout, cursor)
-    if options["trace"] is not None:
-        path = Path(options["trace"])
-        file = _new_file(stack, path, "x")
-        logits = _new_file(stack, logits_path(path), "xb") if options["logits"] else None
-        yield TraceWriter(file, cursor, logits)
-
-
-def _new_file(stack: contextlib.ExitStack, path: Path, mode: str) -> Any:
-    """A file that does not exist yet, open until the run ends."""
-    text: dict[str, Any] = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
-    try:
-        return stack.enter_context(path.open(mode, **text))
-    except FileExistsError:
-        raise MinilmError(f"--trace {path} exists already; name another file or remove it") from None
-    except OSError as error:
-        raise MinilmError(f"--trace {path} cannot be written: {error.strerror}") from error
+    if request.trace is not None:
+        yield new_trace(request.trace, cursor, logits=request.logits)
 
 
 def _recorded(cursor: Cursor, writers: Sequence[TraceWriter], delay: float) -> Iterator[Step]:
-    """The steps of a run, each written to every trace before it is shown."""
+    """Yield the steps of a run; each is written to every trace before it is shown."""
     for place in cursor.cursors():
         step = place.peek()
         for writer in writers:
@@ -97,43 +110,30 @@ def _recorded(cursor: Cursor, writers: Sequence[TraceWriter], delay: float) -> I
         time.sleep(delay)
 
 
-def _until(pauses: Sequence[Condition], steps: Iterator[Step], eos_ids: Sequence[int]) -> Iterator[Step]:
-    """The steps up to the first at which a breakpoint holds, which is said; without one none is kept."""
-    if not pauses:
-        yield from steps
-        return
-    taken: list[Step] = []
-    for step in steps:
-        yield step
-        taken.append(step)
-        if holding := [one.text for one in pauses if holds(one, taken, eos_ids)]:
-            click.echo(f"stopped after token {step.index + 1}: {holding[0]}", err=True)
-            return
+def _paused(
+    breakpoints: Sequence[Condition], steps: Iterator[Step], eos_ids: Sequence[int]
+) -> Iterator[Step]:
+    """Yield the steps up to the first breakpoint, and name it on standard error."""
+    held = yield from run_until(breakpoints, steps, eos_ids)
+    if held is not None:
+        number, condition = held
+        click.echo(f"stopped after token {number}: {condition.text}", err=True)
 
 
-def _show(cursor: Cursor, steps: Iterator[Step], options: dict[str, Any]) -> None:
-    if options["max_tokens"] == 0:
+def _show(cursor: Cursor, steps: Iterator[Step], request: GenerateRequest) -> None:
+    if request.max_tokens == 0:
         _print_header(cursor)
-        text.write(text.render(cursor.peek().decision, options["show"].replace("text", "brief")), sys.stdout)
-        return
-    if options["show"] == "text":
-        for step in steps:
-            text.write(text.render(step, "text"), sys.stdout, end="")
-            sys.stdout.flush()
-        text.write("", sys.stdout)
-        return
-    _print_header(cursor)
-    last, ids, texts = None, [], []
-    for step in _played(steps) if options["live"] else _printed(steps, options["show"]):
-        last = step.finish
-        ids.append(step.decision.chosen.id)
-        texts.append(step.new_text)
-    text.write(text.footer(last, ids, "".join(texts)), sys.stdout)
-
-
-def _print_scores(opened: Opened, cursor: Cursor) -> None:
-    tokens = list(score(opened.model, opened.codec, cursor.ids.tolist()))
-    text.write(f"{score_table(tokens)}\n\n{score_total(total(tokens))}", sys.stdout, end="\n\n")
+        text.write(text.render(cursor.peek().decision, request.show.replace("text", "brief")), sys.stdout)
+    elif request.show == "text":
+        _print_text(steps)
+    else:
+        _print_header(cursor)
+        finish, ids, texts = None, [], []
+        for step in _played(steps) if request.live else _printed(steps, request.show):
+            finish = step.finish
+            ids.append(step.decision.chosen.id)
+            texts.append(step.new_text)
+        text.write(text.footer(finish, ids, "".join(texts)), sys.stdout)
 
 
 def _print_header(cursor: Cursor) -> None:
@@ -147,8 +147,16 @@ def _print_header(cursor: Cursor) -> None:
     )
 
 
+def _print_text(steps: Iterator[Step]) -> None:
+    for step in steps:
+        text.write(text.render(step, "text"), sys.stdout, end="")
+        sys.stdout.flush()
+    text.write("", sys.stdout)
+
+
 def _played(steps: Iterator[Step]) -> Iterator[Step]:
-    from minilm.faces.live import play  # rich, which only --live needs
+    # Only --live needs rich.
+    from minilm.faces.live import play
 
     return play(steps)
 

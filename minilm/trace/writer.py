@@ -8,18 +8,21 @@ it draws.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, TextIO
 
+from minilm.errors import MinilmError
 from minilm.generation.cursor import Cursor
 from minilm.records import Array, Step
 from minilm.sampling import spell
 from minilm.trace.json import as_json, dumps
-from minilm.trace.logits import LogitsWriter
+from minilm.trace.logits import LogitsWriter, logits_path
 from minilm.trace.vocabulary import trace_vocabulary
 
-__all__ = ["TraceWriter"]
+__all__ = ["TraceWriter", "new_trace"]
 
 
 def _start_line(cursor: Cursor) -> dict[str, Any]:
@@ -84,3 +87,28 @@ class TraceWriter:
     def _write(self, line: Mapping[str, Any]) -> None:
         self._file.write(dumps(line) + "\n")
         self._file.flush()
+
+
+@contextmanager
+def new_trace(path: str | Path, cursor: Cursor, *, logits: bool = False) -> Iterator[TraceWriter]:
+    """Create a trace file, and write to it until the block ends.
+
+    Args:
+        path: The new file. Its logits, if they are kept, are in `logits_path(path)`.
+        cursor: Where the run begins.
+        logits: Keep all logits too, so that the run can be replayed with other stages.
+
+    Raises:
+        MinilmError: Where a file exists already or cannot be written.
+    """
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(open(path, "x", encoding="utf-8", newline="\n"))
+            array = stack.enter_context(open(logits_path(path), "xb")) if logits else None
+        except FileExistsError as error:
+            raise MinilmError(
+                f"The trace {error.filename} exists already; name another file or remove it"
+            ) from None
+        except OSError as error:
+            raise MinilmError(f"The trace {path} cannot be written: {error.strerror}") from error
+        yield stack.enter_context(TraceWriter(file, cursor, array))

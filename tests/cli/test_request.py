@@ -2,7 +2,7 @@
 
 import inspect
 import typing
-from dataclasses import FrozenInstanceError, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 
 import click
 import pytest
@@ -47,9 +47,7 @@ def test_a_request_documents_its_fields(words):
 @pytest.mark.parametrize("words", REQUESTS, ids=" ".join)
 def test_a_request_cannot_be_changed(words):
     _, request = REQUESTS[words]
-    made = request(**{field.name: None for field in fields(request)})
-    with pytest.raises(FrozenInstanceError):
-        setattr(made, fields(request)[0].name, 1)
+    assert request.__dataclass_params__.frozen
 
 
 def test_a_command_that_takes_a_request_keeps_its_help():

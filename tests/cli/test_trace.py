@@ -320,7 +320,7 @@ def test_generate_writes_the_logits_beside_the_trace(tmp_path, monkeypatch):
     class Opened:
         model, codec, eos_ids = backends.create("numpy", ModelConfig(97, 8, 8, seed=1)), Letters(), (0,)
 
-    monkeypatch.setattr(generate, "open_model", lambda *_, **__: Opened())
+    monkeypatch.setattr(generate.GenerateRequest, "open", lambda self: Opened())
     path = tmp_path / "run.jsonl"
     options = ["generate", "--prompt", "Once", "--max-tokens", "5", "--trace", str(path), "--logits"]
     result = CliRunner().invoke(minilm, options)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 import click
 
@@ -10,15 +10,30 @@ from minilm.cli.debug.generate_inspect import DECISIONS, LOOKS
 from minilm.cli.debug.generate_navigate import MOVES
 from minilm.cli.debug.loop import converse, say, scripted, typed
 from minilm.cli.debug.state import Desk, prompt_line
-from minilm.cli.options.model import open_model
-from minilm.cli.options.run import first_cursor, run_options
+from minilm.cli.options.request import takes
+from minilm.cli.options.run import RunOptions, run_options
 from minilm.generation import Cursor, open_session
 
-__all__ = ["command"]
+__all__ = ["DebugGenerateRequest", "command"]
 
 MOST_PLACES = 1000
 
 LOGITS_BYTES = 100_000_000  # of all places kept together
+
+
+@dataclass(frozen=True, kw_only=True)
+class DebugGenerateRequest(RunOptions):
+    """The options of `minilm debug generate`.
+
+    Attributes:
+        script: A file with one command a line, or None to read them from the terminal.
+        show: How much of a step is shown: brief or full.
+        window: How many places are kept for going back; None for as many as fit.
+    """
+
+    script: str | None
+    show: str
+    window: int | None
 
 
 @click.command(epilog="Example: minilm debug generate --prompt 'Once upon a time' --break 'rank > 3'")
@@ -30,20 +45,21 @@ LOGITS_BYTES = 100_000_000  # of all places kept together
     type=int,
     help="Places kept; a rewind past them reads the text again. 1000, or as many as have 100 MB of logits.",
 )
-def command(source: str | None, backend: str | None, device: str, dtype: str, **options: Any) -> None:
+@takes(DebugGenerateRequest)
+def command(request: DebugGenerateRequest) -> None:
     """Step through a generation, forward and back.
 
     next, continue, back, force, branch, watch, break, print ...: commands are read from the terminal, from
     --script, or from a pipe; help lists them.
     """
-    read = scripted(options["script"]) if options["script"] else typed
-    cursor = first_cursor(open_model(source, backend, device, dtype), options)
-    window = _window(cursor) if options["window"] is None else options["window"]
+    read = scripted(request.script) if request.script else typed
+    cursor = request.start(request.open())
+    window = _window(cursor) if request.window is None else request.window
     session = open_session(cursor, window)
-    for condition in options["breaks"]:
+    for condition in request.breaks:
         session = session.with_breakpoint(condition)
     say("help lists the commands, quit ends")
-    converse((*MOVES, *DECISIONS, *LOOKS), Desk(session, options["show"]), prompt_line, read)
+    converse((*MOVES, *DECISIONS, *LOOKS), Desk(session, request.show), prompt_line, read)
 
 
 def _window(cursor: Cursor) -> int:

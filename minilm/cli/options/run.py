@@ -1,33 +1,99 @@
-"""How a generation is asked for: the options that generate and debug share, and the cursor that they mean."""
+"""The options of a generation, which `minilm generate` and `minilm debug generate` share."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import click
 
 from minilm.builtin import PROMPT
-from minilm.cli.options.model import model_options
-from minilm.cli.options.stages import pipeline, stage_options
+from minilm.cli.options.model import ModelOptions, model_options
+from minilm.cli.options.stages import StageOptions, stage_options
 from minilm.conditions import Condition
 from minilm.errors import MinilmError
 from minilm.faces.visible import visible
-from minilm.generation import Cursor, start
+from minilm.generation import Cursor
 from minilm.generation.breakpoints import breakpoint_of
 from minilm.protocols import TextCodec
 from minilm.token_text import ids_of
+from minilm.workflows.generate import has_chat_template, start_run
 from minilm.workflows.open import Opened
 
-__all__ = ["conditions", "first_cursor", "run_options"]
+__all__ = ["RunOptions", "run_options"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions(ModelOptions, StageOptions):
+    """The options of a command that generates text.
+
+    Attributes:
+        prompt: The text to go on from.
+        chat: Put the prompt through the model's chat template.
+        seed: The seed of the dice.
+        max_tokens: The most new tokens.
+        stop: The texts that end the generation.
+        watch: The words, or ids such as #7, that each step records.
+        breaks: The conditions to stop at, as text.
+        top: How many candidates each step records.
+    """
+
+    prompt: str
+    chat: bool
+    seed: int
+    max_tokens: int
+    stop: tuple[str, ...]
+    watch: tuple[str, ...]
+    breaks: tuple[str, ...]
+    top: int
+
+    def breakpoints(self) -> list[Condition]:
+        """Parse the conditions of --break. Raises MinilmError that says what was not understood."""
+        return [breakpoint_of(text) for text in self.breaks]
+
+    def start(self, opened: Opened) -> Cursor:
+        """Read the prompt and return the cursor after it.
+
+        An instruct model without --chat is run as it is, and a line on standard error says so.
+        """
+        if "" in self.watch:
+            raise MinilmError("--watch takes a word, got ''")
+        if not self.chat and has_chat_template(opened.codec):
+            click.echo(
+                "An instruct model run without its chat template; --chat puts the prompt in it", err=True
+            )
+        return start_run(
+            opened,
+            self.prompt,
+            self.build_stages(),
+            self.seed,
+            chat=self.chat,
+            max_tokens=self.max_tokens,
+            stop=self.stop,
+            top=self.top,
+            watch=[_id_of(word, opened.codec) for word in self.watch],
+            breakpoints=self.breakpoints(),
+        )
+
+
+def _id_of(word: str, codec: TextCodec) -> int:
+    """Return the id of a word to watch; where it is several tokens, a line on standard error says so."""
+    meant = ids_of(word, codec)
+    if meant.note:
+        click.echo(visible(meant.note, keep=""), err=True)
+    return meant.id
 
 
 def run_options(max_tokens: int, meaning: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Adds the options of the model, the prompt, the stages and the run.
+    """Return a decorator that adds the options of RunOptions to a command.
 
-    max_tokens: the default; meaning: what --max-tokens says of itself.
+    Args:
+        max_tokens: The default of --max-tokens.
+        meaning: The help text of --max-tokens.
     """
     options = [
+        model_options,
         click.option(
             "--prompt", default=PROMPT, show_default=True, help="The text to go on from, read whole."
         ),
@@ -36,7 +102,7 @@ def run_options(max_tokens: int, meaning: str) -> Callable[[Callable[..., Any]],
         click.option("--seed", default=0, show_default=True, help="Seed of the dice."),
         click.option("--max-tokens", default=max_tokens, show_default=True, help=meaning),
         click.option(
-            "--stop", multiple=True, metavar="TEXT", help="End once the text holds this; may be repeated."
+            "--stop", multiple=True, metavar="TEXT", help="End when the text contains this; may be repeated."
         ),
         click.option(
             "--watch",
@@ -57,63 +123,6 @@ def run_options(max_tokens: int, meaning: str) -> Callable[[Callable[..., Any]],
     def add(command: Callable[..., Any]) -> Callable[..., Any]:
         for option in reversed(options):
             command = option(command)
-        return model_options(command)
+        return command
 
     return add
-
-
-def conditions(options: Mapping[str, Any]) -> list[Condition]:
-    """What --break says. Raises MinilmError for what it does not understand."""
-    return [breakpoint_of(text) for text in options["breaks"]]
-
-
-def first_cursor(opened: Opened, options: Mapping[str, Any]) -> Cursor:
-    """The cursor after the prompt; with --break, the end of the text is watched, so that p_eos is known.
-
-    An instruct model that is not asked as a chat is told of on standard error.
-    """
-    if "" in options["watch"]:
-        raise MinilmError("--watch takes a word, got ''")
-    watch = [_meant(word, opened.codec) for word in options["watch"]]
-    ending = opened.eos_ids if options["breaks"] else ()
-    return start(
-        opened.model,
-        opened.codec,
-        _prompt(opened, options["prompt"], options["chat"]),
-        pipeline(options),
-        options["seed"],
-        max_tokens=options["max_tokens"],
-        stop=options["stop"],
-        top=options["top"],
-        watch=list(dict.fromkeys((*watch, *ending))),
-        eos_ids=opened.eos_ids,
-    )
-
-
-def _meant(word: str, codec: TextCodec) -> int:
-    """Return the id of a word to watch; say on standard error where the word has more tokens than one."""
-    meant = ids_of(word, codec)
-    if meant.note:
-        click.echo(visible(meant.note, keep=""), err=True)
-    return meant.id
-
-
-def _prompt(opened: Opened, prompt: str, chat: bool) -> str | list[int]:
-    if not chat:
-        if _is_instruct(opened.codec):
-            click.echo(
-                "An instruct model run without its chat template; --chat puts the prompt in it", err=True
-            )
-        return prompt or opened.codec.encode("", special=True)
-    ids = opened.codec.chat([{"role": "user", "content": prompt}])
-    if ids is None:
-        raise MinilmError("--chat needs a chat template, and this model's tokenizer has none; leave it out")
-    return ids
-
-
-def _is_instruct(codec: TextCodec) -> bool:
-    """Whether its tokenizer has a chat template, even one that refuses a short question."""
-    try:
-        return codec.chat([{"role": "user", "content": "a"}]) is not None
-    except ValueError:
-        return True

@@ -1,9 +1,10 @@
-"""The options that name sampling stages: --stages, and the shorthands that stand for it."""
+"""The options that name sampling stages: --stages, and the short options that stand for it."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields
 from typing import Any
 
 import click
@@ -14,14 +15,79 @@ from minilm.sampling import Greedy, Stage, Temperature, TopK, TopP, parse
 from minilm.sampling.constraints.stage import Grammar, JsonSchema
 from minilm.sampling.dialects import DIALECTS, PRESETS, arrange
 
-__all__ = ["DEFAULT", "pipeline", "stage_options"]
+__all__ = ["DEFAULT", "StageOptions", "pipeline", "stage_options"]
 
 DEFAULT = "Temperature(0.8) TopK(40)"
-"""The stages where none are named."""
+"""The stages of a command whose user names none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageOptions:
+    """The options of a command that samples tokens; each is None where the user does not give it.
+
+    Attributes:
+        stages: The stages as text, such as "Temperature(0.8) TopK(40)".
+        preset: The name of stages that go well together.
+        dialect: The library in whose order the stages are put.
+        temperature: Short for Temperature(t).
+        top_k: Short for TopK(k).
+        top_p: Short for TopP(p).
+        greedy: Short for Greedy().
+        json_schema: A file for JsonSchema, which comes before all other stages.
+        grammar: A file for Grammar, which comes before all other stages.
+    """
+
+    stages: str | None
+    preset: str | None
+    dialect: str | None
+    temperature: float | None
+    top_k: int | None
+    top_p: float | None
+    greedy: bool
+    json_schema: str | None
+    grammar: str | None
+
+    def build_stages(self) -> tuple[Stage, ...]:
+        """Return the stages that the options name. Raises MinilmError where two options contradict."""
+        short = list(self._shorthands())
+        given = [name for name in ("stages", "preset") if getattr(self, name) is not None]
+        if short and given:
+            raise MinilmError(
+                f"Give either --{given[0]} or the short options, got both; name {short[0]!r} in --stages"
+            )
+        if len(given) == 2:
+            raise MinilmError(f"Give either --stages or --preset {self.preset}, got both")
+        if self.preset is not None:
+            stages = parse(PRESETS[self.preset])
+        else:
+            stages = tuple(short) or parse(DEFAULT if self.stages is None else self.stages)
+        stages = (*self._constraints(), *stages)
+        return stages if self.dialect is None else arrange(stages, self.dialect)
+
+    def _shorthands(self) -> Iterator[Stage]:
+        if self.temperature is not None:
+            yield Temperature(self.temperature)
+        if self.top_k is not None:
+            yield TopK(self.top_k)
+        if self.top_p is not None:
+            yield TopP(self.top_p)
+        if self.greedy:
+            yield Greedy()
+
+    def _constraints(self) -> Iterator[Stage]:
+        """Build the constraints whose text is in a file, because it is too long for a command line."""
+        if self.json_schema is not None:
+            try:
+                yield JsonSchema(json.loads(text_of_file("--json-schema", self.json_schema)))
+            except (json.JSONDecodeError, RecursionError) as error:
+                why = "nested too deep" if isinstance(error, RecursionError) else error
+                raise MinilmError(f"--json-schema {self.json_schema} is no JSON: {why}") from error
+        if self.grammar is not None:
+            yield Grammar(text_of_file("--grammar", self.grammar))
 
 
 def stage_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds --stages, --preset, --dialect and the shorthands to a command."""
+    """Add the options of StageOptions to a command."""
     options = [
         click.option(
             "--stages",
@@ -31,13 +97,15 @@ def stage_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--temperature", type=float, help="Short for Temperature(t)."),
         click.option("--top-k", type=int, help="Short for TopK(k)."),
         click.option("--top-p", type=float, help="Short for TopP(p)."),
-        click.option("--greedy", is_flag=True, help="Short for Greedy(): always the best token."),
+        click.option("--greedy", is_flag=True, help="Short for Greedy(): always take the likeliest token."),
         click.option(
             "--json-schema",
             metavar="FILE",
-            help="Short for JsonSchema of a file, before all.",
+            help="Short for JsonSchema with the schema in a file; comes first.",
         ),
-        click.option("--grammar", metavar="FILE", help="Short for Grammar of a file, before all."),
+        click.option(
+            "--grammar", metavar="FILE", help="Short for Grammar with the grammar in a file; comes first."
+        ),
         click.option("--preset", type=click.Choice(list(PRESETS)), help="Stages that go well together."),
         click.option(
             "--dialect", type=click.Choice(list(DIALECTS)), help="Put the stages in this library's order."
@@ -49,43 +117,5 @@ def stage_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def pipeline(options: Mapping[str, Any]) -> tuple[Stage, ...]:
-    """The stages that the options of a command name. Raises MinilmError where they contradict."""
-    short = _shorthands(options)
-    given = [name for name in ("stages", "preset") if options[name] is not None]
-    if short and given:
-        raise MinilmError(
-            f"Give either --{given[0]} or the shorthands, got both; name {short[0]!r} in --stages"
-        )
-    if len(given) == 2:
-        raise MinilmError(f"Give either --stages or --preset {options['preset']}, got both")
-    if options["preset"] is not None:
-        stages = parse(PRESETS[options["preset"]])
-    else:
-        stages = tuple(short) or parse(DEFAULT if options["stages"] is None else options["stages"])
-    stages = (*_constraints(options), *stages)
-    return stages if options["dialect"] is None else arrange(stages, options["dialect"])
-
-
-def _constraints(options: Mapping[str, Any]) -> Iterator[Stage]:
-    """The constraints whose texts are in files: too long for a line, and JSON is no Python."""
-    if options["json_schema"] is not None:
-        try:
-            yield JsonSchema(json.loads(text_of_file("--json-schema", options["json_schema"])))
-        except (json.JSONDecodeError, RecursionError) as error:
-            why = "nested too deep" if isinstance(error, RecursionError) else error
-            raise MinilmError(f"--json-schema {options['json_schema']} is no JSON: {why}") from error
-    if options["grammar"] is not None:
-        yield Grammar(text_of_file("--grammar", options["grammar"]))
-
-
-def _shorthands(options: Mapping[str, Any]) -> list[Stage]:
-    short: list[Stage] = []
-    if options["temperature"] is not None:
-        short.append(Temperature(options["temperature"]))
-    if options["top_k"] is not None:
-        short.append(TopK(options["top_k"]))
-    if options["top_p"] is not None:
-        short.append(TopP(options["top_p"]))
-    if options["greedy"]:
-        short.append(Greedy())
-    return short
+    """Return the stages of a command whose options are still a dictionary."""
+    return StageOptions(**{field.name: options[field.name] for field in fields(StageOptions)}).build_stages()
