@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from minilm.frozen import show_with
 
 if TYPE_CHECKING:
-    from minilm.backends import available, create, load, wrap
+    from minilm.backends import available, create, load
     from minilm.errors import MinilmError
     from minilm.generation.cursor import Cursor, start, stream
     from minilm.records import (
@@ -31,7 +31,12 @@ if TYPE_CHECKING:
     from minilm.sampling.stages.words import Bias
     from minilm.trace.reader import read_trace
     from minilm.trace.writer import TraceWriter
+    from minilm.workflows.open import Opened
+    from minilm.workflows.open import open_model as open  # noqa: F401 - public, though not in __all__
+    from minilm.workflows.open import wrap_net as wrap
+    from minilm.workflows.train import Training
 
+# `open` is public too; it is left out so that `from minilm import *` leaves Python's own `open` alone.
 __all__ = [
     "Bias",
     "Candidate",
@@ -42,6 +47,7 @@ __all__ = [
     "MinP",
     "MinilmError",
     "ModelConfig",
+    "Opened",
     "OptimizerConfig",
     "Reading",
     "RepetitionPenalty",
@@ -53,6 +59,7 @@ __all__ = [
     "TopP",
     "TraceWriter",
     "TrainStep",
+    "Training",
     "available",
     "create",
     "load",
@@ -64,7 +71,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "minilm.backends": ("available", "create", "load", "wrap"),
+    "minilm.backends": ("available", "create", "load"),
     "minilm.errors": ("MinilmError",),
     "minilm.generation.cursor": ("Cursor", "start", "stream"),
     "minilm.records": (
@@ -78,8 +85,11 @@ _HOMES = {
     "minilm.sampling.stages.words": ("Bias",),
     "minilm.trace.reader": ("read_trace",),
     "minilm.trace.writer": ("TraceWriter",),
+    "minilm.workflows.open": ("Opened",),
+    "minilm.workflows.train": ("Training",),
 }  # fmt: skip
-_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+_HOME_OF = {name: (module, name) for module, names in _HOMES.items() for name in names}
+_HOME_OF |= {"open": ("minilm.workflows.open", "open_model"), "wrap": ("minilm.workflows.open", "wrap_net")}
 
 # A record is shown by the faces, which import records; so they are handed over here, to be loaded when asked.
 show_with(lambda: import_module("minilm.faces"))
@@ -96,10 +106,11 @@ def __getattr__(name: str) -> Any:
             return "unknown"
     if name not in _HOME_OF:
         raise AttributeError(f"module 'minilm' has no attribute {name!r}")
-    value = getattr(import_module(_HOME_OF[name]), name)
+    module, home_name = _HOME_OF[name]
+    value = getattr(import_module(module), home_name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, "__version__"})
+    return sorted({*globals(), *__all__, "open", "__version__"})

@@ -1,20 +1,27 @@
-"""What the demo does, chapter by chapter; every part is a call that a user could make."""
+"""The demo: the whole product in about a minute, chapter by chapter, from stories to a report.
+
+Every part is a call that a user could make.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import shutil
+import tempfile
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from time import perf_counter
 
 import numpy as np
 
 import tokenizer
 from minilm import backends
 from minilm.builtin import PROMPT, RECIPE
+from minilm.errors import MinilmError
 from minilm.faces.progress import training
-from minilm.generation import start
+from minilm.faces.text import render
 from minilm.protocols import Trainable
 from minilm.records import Array, ModelConfig, OptimizerConfig, Step, TrainStep
 from minilm.storage.model_folder import write_model
@@ -24,35 +31,86 @@ from minilm.training.corpus import from_storyland
 from minilm.training.fit import Schedule, evaluate, fit
 from minilm.training.storyland.entropy import Floor, floor
 from minilm.training.storyland.stories import storyland
-from minilm.workflows.open import open_model
+from minilm.workflows.demo_report import write_report
+from minilm.workflows.open import open_model, tokenizer_errors
 
 __all__ = [
+    "STAGES",
+    "Chapter",
+    "DemoRequest",
     "Ground",
+    "Note",
+    "ParityTable",
     "Run",
     "Start",
     "Trained",
-    "compare_start",
-    "generate",
-    "train_gpt2",
-    "train_lstm",
-    "write_text",
+    "run_demo",
 ]
 
 STAGES = "Temperature(0.8) TopK(40) TopP(0.95)"
 
-COMMON_STEPS = 30  # taken in every framework, to see that they agree
-
+# Steps that every framework takes, to see that they agree.
+COMMON_STEPS = 30
 COMMON_RATE = 1e-2
 
-BAR = 0.15  # nats per token: how far above the floor the LSTM may stay
+# Nats per token: how far above the floor the LSTM may stay.
+BAR = 0.15
+
+GPT2_STEPS = 300
+
+
+@dataclass(frozen=True)
+class DemoRequest:
+    """What is asked of a demo.
+
+    Attributes:
+        out: a new folder for all that it makes; None for the first free one of demo, demo-2, ...
+        steps: training steps of the LSTM, 20 or more.
+        seed: of stories, weights, batches and dice.
+    """
+
+    out: str | None = None
+    steps: int = RECIPE.steps
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A chapter begins: its number, how many there are, and its title."""
+
+    number: int
+    count: int
+    title: str
+
+
+@dataclass(frozen=True)
+class Note:
+    """Something that the demo found out, as lines of text."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class ParityTable:
+    """How far the frameworks differ: a row of headings, then one row for each framework."""
+
+    rows: list[list[str]]
 
 
 @dataclass(frozen=True)
 class Ground:
-    """The text and its tokenizer, and what follows from them."""
+    """The text that a demo trains on, its tokenizer, and what follows from them.
+
+    Attributes:
+        stories: the training texts.
+        codec: the tokenizer trained on them.
+        floor: their entropy, which no model can get below.
+        batches: the batch of every step.
+        held_out: batches of stories that are never trained on.
+    """
 
     stories: tuple[str, ...]
-    codec: Any
+    codec: tokenizer.Tokenizer
     floor: Floor
     batches: Batches
     held_out: tuple[Batch, ...]
@@ -60,7 +118,13 @@ class Ground:
 
 @dataclass(frozen=True)
 class Start:
-    """The first steps in every framework, and then the logits (T, V) of one text, by framework."""
+    """The first steps of one training in every framework.
+
+    Attributes:
+        names: the frameworks.
+        steps: the records of each.
+        logits: what each answers after them on one text, (T, V).
+    """
 
     names: tuple[str, ...]
     steps: Mapping[str, Sequence[TrainStep]]
@@ -89,17 +153,22 @@ class Start:
 
 @dataclass(frozen=True)
 class Trained:
-    """A finished training: its steps and the last validation loss, nats per token."""
+    """A finished training.
+
+    Attributes:
+        steps: its records.
+        validation: the last validation loss, in nats per token.
+    """
 
     steps: Sequence[TrainStep]
     validation: float
 
     def above(self, floor: Floor) -> float:
-        """Nats per token that it is worse than a perfect model."""
+        """Return by how many nats per token it is worse than a perfect model."""
         return self.validation - floor.per_token
 
-    def said(self, floor: Floor) -> str:
-        """The validation loss, how far it is above the floor, and whether that is within the bar."""
+    def describe(self, floor: Floor) -> str:
+        """Say how far the validation loss is above the floor, and if that is within the bar."""
         gap = self.above(floor)
         kept = f"within the bar of {BAR}" if gap <= BAR else f"the bar of {BAR} is missed; give more --steps"
         return f"validation {self.validation:.3f} nats per token, {gap:.3f} above the floor: {kept}"
@@ -107,21 +176,122 @@ class Trained:
 
 @dataclass(frozen=True)
 class Run:
-    """One generation: the prompt's ids and the steps."""
+    """One generation.
+
+    Attributes:
+        prompt_ids: the ids that were read first.
+        steps: a record for every token.
+    """
 
     prompt_ids: tuple[int, ...]
     steps: tuple[Step, ...]
 
     @property
     def text(self) -> str:
-        """What was generated."""
+        """The text that was generated."""
         return "".join(step.new_text for step in self.steps)
 
 
+def run_demo(request: DemoRequest) -> Iterator[Chapter | Note | ParityTable]:
+    """Train, generate, compare and report; yield what there is to show, as it happens.
+
+    The folder that it fills is there whole at the end, or not at all.
+
+    Args:
+        request: what is asked for.
+
+    Raises:
+        MinilmError: for less than 20 steps, or a folder that exists or cannot be made.
+    """
+    if request.steps < 20:
+        raise MinilmError(f"--steps must be 20 or more, got {request.steps}")
+    began = perf_counter()
+    final = _free_folder(request.out)
+    with _complete(final) as folder:
+        with_gpt2 = yield from _chapters(request, folder)
+    yield Note(
+        f"Done in {perf_counter() - began:.0f} s. Open {final / 'report.html'} in a browser; then try:"
+    )
+    yield Note(f"  minilm generate --model {final / 'lstm'} --prompt 'One day' --live")
+    if with_gpt2:
+        yield Note(f"  minilm generate --model hf:{final / 'gpt2'} --prompt 'One day'")
+    yield Note(f"  minilm generate --model {final / 'lstm'} --backend numpy --show full --max-tokens 3")
+
+
+def _chapters(request: DemoRequest, folder: Path) -> Generator[Chapter | Note | ParityTable, None, bool]:
+    """Fill the folder, chapter by chapter; return if a GPT-2 was trained too."""
+    seed, titles = request.seed, iter(range(1, 7))
+
+    def begin(title: str) -> Chapter:
+        return Chapter(next(titles), 6, title)
+
+    yield begin("Stories, a tokenizer, and the entropy that no model can get below")
+    ground = write_text(folder, seed)
+    vocabulary = f"vocabulary {ground.codec.vocab_size}"
+    yield Note(f"{ground.floor.per_token:.3f} nats per token is the floor; {vocabulary}")
+    yield begin("One LSTM in every installed framework, from the same weights on the same batches")
+    start = compare_start(ground, seed)
+    yield ParityTable(start.rows())
+    yield begin(f"Training on for {request.steps} steps in {start.best}")
+    trained = train_lstm(folder, ground, start.best, request.steps, seed)
+    yield Note(trained.describe(ground.floor))
+    yield begin(f"The streaming debugger: {PROMPT!r}, {STAGES}, in every framework")
+    runs = {name: generate(folder, folder / "lstm", name, seed) for name in start.names}
+    for step in next(iter(runs.values())).steps[:2]:
+        yield Note(render(step))
+    yield Note(_compare_texts({name: run.text for name, run in runs.items()}))
+    yield begin("A tiny GPT-2 of Hugging Face on the same text, under the same debugger")
+    gpt2 = train_gpt2(folder, ground, seed)
+    if gpt2 is not None:
+        runs["hf gpt2"] = generate(folder, f"hf:{folder / 'gpt2'}", None, seed)
+        yield Note(render(runs["hf gpt2"].steps[0]))
+    yield begin("Pictures and the report")
+    write_report(folder, ground, start, trained, gpt2, runs, STAGES)
+    return gpt2 is not None
+
+
+def _compare_texts(texts: Mapping[str, str]) -> str:
+    first = next(iter(texts.values()))
+    if all(text == first for text in texts.values()):
+        return f"The same text in {', '.join(texts)}: {first!r}"
+    return "\n".join(f"{name}: {text!r}" for name, text in texts.items())
+
+
+def _free_folder(out: str | None) -> Path:
+    """The folder to make: the one named, which must be new, or the first of demo, demo-2, ..."""
+    if out is not None:
+        if Path(out).exists():
+            raise MinilmError(f"--out {out} exists already; name a new folder, or remove it")
+        return Path(out)
+    number = 1
+    while (folder := Path("demo" if number == 1 else f"demo-{number}")).exists():
+        number += 1
+    return folder
+
+
+@contextmanager
+def _complete(final: Path) -> Iterator[Path]:
+    """A folder that is there whole or not at all: filled beside its place, then renamed into it."""
+    try:
+        final.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=f".{final.name}-", dir=final.parent))
+    except OSError as error:
+        raise MinilmError(
+            f"{final} cannot be made: {error.strerror}; choose another place with --out"
+        ) from error
+    try:
+        yield folder
+        folder.chmod(0o755)
+        folder.rename(final)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def write_text(folder: Path, seed: int) -> Ground:
-    """Stories, a tokenizer trained on them, and their true entropy under it."""
+    """Make stories, train a tokenizer on them, and compute their exact entropy under it."""
     corpus = from_storyland(8_000, seed, held_out=200)
-    codec = tokenizer.train(lines=corpus.train[:4_000], vocab_size=RECIPE.vocab_size)
+    with tokenizer_errors():
+        codec = tokenizer.train(lines=corpus.train[:4_000], vocab_size=RECIPE.vocab_size)
     (folder / "stories.txt").write_text("\n\n".join(corpus.train[:200]), encoding="utf-8", newline="\n")
     batches = Batches(encode_documents(codec, corpus.train), RECIPE.batch, RECIPE.length, seed)
     held_out = tuple(in_order(encode_documents(codec, corpus.held_out), 32, RECIPE.length))
@@ -135,7 +305,7 @@ def _config(ground: Ground, seed: int) -> ModelConfig:
 
 
 def compare_start(ground: Ground, seed: int) -> Start:
-    """The same first steps from the same weights in every framework that is installed."""
+    """Make the same first steps from the same weights in every framework that is installed."""
     names = tuple(sorted(backends.available(), key=["numpy", "torch", "tensorflow"].index))
     text = np.array(ground.codec.encode(ground.stories[0], special=True))
     steps, logits = {}, {}
@@ -148,7 +318,7 @@ def compare_start(ground: Ground, seed: int) -> Start:
 
 
 def train_lstm(folder: Path, ground: Ground, name: str, steps: int, seed: int) -> Trained:
-    """The LSTM, trained in one framework and saved as a folder that opens in all of them."""
+    """Train the LSTM in one framework, and save it as a folder that opens in all of them."""
     model = backends.create(name, _config(ground, seed))
     trained = _trained(model, ground, steps, "LSTM")
     write_model(folder / "lstm", model.config, model.weights(), ground.codec.model_bytes)
@@ -160,8 +330,8 @@ def _trained(model: Trainable, ground: Ground, steps: int, label: str, rate: flo
     return Trained(tuple(training(run, steps, label)), evaluate(model, ground.held_out))
 
 
-def train_gpt2(folder: Path, ground: Ground, seed: int, steps: int = 300) -> Trained | None:
-    """A tiny GPT-2 on the same ids, saved as transformers saves it; None without transformers."""
+def train_gpt2(folder: Path, ground: Ground, seed: int) -> Trained | None:
+    """Train a tiny GPT-2 on the same ids and save it as transformers does; None without transformers."""
     if not (find_spec("torch") and find_spec("transformers")):
         return None
     from minilm.backends.huggingface import open as huggingface
@@ -178,18 +348,15 @@ def train_gpt2(folder: Path, ground: Ground, seed: int, steps: int = 300) -> Tra
         bos=special["bos"],
         eos=special["eos"],
     )
-    trained = _trained(model, ground, steps, "GPT-2", rate=3e-3)
+    trained = _trained(model, ground, GPT2_STEPS, "GPT-2", rate=3e-3)
     model.save(folder / "gpt2")
     to_transformers(ground.codec).save_pretrained(folder / "gpt2")
     return trained
 
 
 def generate(folder: Path, source: str | Path, backend: str | None, seed: int) -> Run:
-    """One text under the debugger, its trace beside the models; opened as a user would open it."""
-    opened = open_model(str(source), backend)
-    cursor = start(
-        opened.model, opened.codec, PROMPT, STAGES, seed, max_tokens=40, eos_ids=opened.eos_ids, top=8
-    )
+    """Open a model as a user would, generate one text, and leave its trace beside the models."""
+    cursor = open_model(str(source), backend=backend).start(PROMPT, STAGES, seed, max_tokens=40, top=8)
     steps = []
     path = folder / f"trace-{backend or 'gpt2'}.jsonl"
     with path.open("w", encoding="utf-8", newline="\n") as file, TraceWriter(file, cursor) as trace:

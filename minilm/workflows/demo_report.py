@@ -1,14 +1,16 @@
-"""The report of the demo: what was done, in six sections, and every picture as a file beside it."""
+"""The demo's report: one page in six sections, and every picture as a file beside it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from minilm.builtin import PROMPT
 from minilm.faces import html, plots
-from minilm.workflows.demo import STAGES, Ground, Run, Start, Trained
+
+if TYPE_CHECKING:
+    from minilm.workflows.demo import Ground, Run, Start, Trained
 
 __all__ = ["write_report"]
 
@@ -20,12 +22,23 @@ def write_report(
     trained: Trained,
     gpt2: Trained | None,
     runs: Mapping[str, Run],
+    stages: str,
 ) -> None:
-    """Write report.html and pictures/ into the folder."""
+    """Write report.html and pictures/ into a folder.
+
+    Args:
+        folder: where to write.
+        ground: the text and its tokenizer.
+        start: the first steps in every framework.
+        trained: the LSTM's training.
+        gpt2: the GPT-2's training; None where there was none.
+        runs: what each model wrote, by name.
+        stages: the sampling stages of the runs.
+    """
     sections = [
         _text(ground),
         _frameworks(start, trained, ground),
-        _steps(runs[start.names[0]]),
+        _steps(runs[start.names[0]], stages),
         _run_pictures(runs[start.names[0]]),
         *([_gpt2(runs["hf gpt2"], gpt2, ground)] if gpt2 is not None else []),
         _texts(runs),
@@ -59,7 +72,7 @@ def _frameworks(start: Start, trained: Trained, ground: Ground) -> html.Section:
     prose = (
         f"The same {count} steps in each framework, from the same weights on the same batches: the losses "
         f"differ by rounding alone. Then training went on in {start.best} for {len(trained.steps)} steps; on "
-        f"stories it had never seen: {trained.said(ground.floor)}."
+        f"stories it had never seen: {trained.describe(ground.floor)}."
     )
     table = html.Table(head, rows, "Parity over the common steps.", "lrrrr")
     curves = {f"{name}, common steps": steps for name, steps in start.steps.items()}
@@ -70,9 +83,9 @@ def _frameworks(start: Start, trained: Trained, ground: Ground) -> html.Section:
     return html.Section("One model, several frameworks", prose, pictures, tables=[table])
 
 
-def _steps(run: Run) -> html.Section:
+def _steps(run: Run, stages: str) -> html.Section:
     prose = (
-        f"The trained LSTM goes on from {PROMPT!r} with {STAGES}. Each card is one step: the token that was "
+        f"The trained LSTM goes on from {PROMPT!r} with {stages}. Each card is one step: the token that was "
         "read and its embedding, the candidates before and after the sampling stages, and the draw that "
         "chose one of them."
     )

@@ -1,55 +1,253 @@
-"""What --model names: the built-in Storyland model, a model folder, or hf:PATH_OR_ID.
-
-Here alone models and tokenizers meet; a command gets both, ready to read and to write text.
-"""
+"""Open a model with its tokenizer: one call for every kind of source, one value that answers."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from minilm import backends
+from minilm import backends, builtin
 from minilm.errors import MinilmError
+from minilm.generation.cursor import Cursor, start
+from minilm.generation.score import TokenScore, score
 from minilm.protocols import LanguageModel, TextCodec
+from minilm.records import Array, Reading, Step
+from minilm.sampling.stage import Stage
 
-__all__ = ["Opened", "open_model"]
+if TYPE_CHECKING:
+    from tokenizer import Tokenizer
+
+__all__ = ["Opened", "load_codec", "open_model", "tokenizer_errors", "wrap_net"]
+
+_BUILTIN = {"stories": builtin.folder}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Opened:
-    """A model with its codec and the ids that end its texts."""
+    """A model that is ready to read and write text.
+
+    It answers `read` like its model, so it can be given wherever a LanguageModel is asked for.
+
+    >>> lm = open_model()
+    >>> lm.text("Once upon a time", "Greedy()", max_tokens=4)
+    ', there was a'
+
+    Attributes:
+        model: answers with logits; also `lm.model.weights()` and all else that its backend offers.
+        codec: turns text into ids and back.
+        eos_ids: the ids that end a text.
+        notices: lines that the user should see, for instance that the model has no cache.
+    """
 
     model: LanguageModel
     codec: TextCodec
     eos_ids: tuple[int, ...]
+    notices: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self.model.name
+
+    @property
+    def vocab_size(self) -> int:
+        """How many tokens the model knows, V."""
+        return self.model.vocab_size
+
+    @property
+    def embedding_size(self) -> int:
+        """How many numbers an embedding has, E."""
+        return self.model.embedding_size
+
+    @property
+    def context_size(self) -> int | None:
+        """How many tokens the model can read; None where there is no limit."""
+        return self.model.context_size
+
+    def read(
+        self, ids: Sequence[int] | Array, state: Any = None, *, rows: str = "last", inner: Sequence[str] = ()
+    ) -> Reading:
+        """Read ids (T,) after a state, as the model's own `read` does."""
+        return self.model.read(ids, state, rows=rows, inner=inner)
+
+    def start(
+        self,
+        prompt: str | Sequence[int] = builtin.PROMPT,
+        stages: Sequence[Stage] | str = (),
+        seed: int = 0,
+        *,
+        max_tokens: int | None = 100,
+        stop: Sequence[str] = (),
+        top: int = 10,
+        watch: Sequence[int] = (),
+        inner: Sequence[str] = (),
+        branch: int = 0,
+    ) -> Cursor:
+        """Read a prompt and return the cursor behind it: look, step, force a token, branch.
+
+        Args:
+            prompt: a text, or ids (T,).
+            stages: the sampling stages, as text ("Temperature(0.8) TopK(40)") or as values; none by default,
+                so that the model's own distribution is drawn from.
+            seed: of the dice.
+            max_tokens: how many tokens to generate at most; None for no limit.
+            stop: texts that end the generation.
+            top: how many candidates a step records.
+            watch: ids (W,) that every step records, candidates or not.
+            inner: arrays inside the model to record, by name.
+            branch: which dice of the seed to throw.
+
+        Raises:
+            MinilmError: for an empty prompt, an id outside the vocabulary, or settings that make no sense.
+        """
+        return start(
+            self.model,
+            self.codec,
+            prompt,
+            stages,
+            seed,
+            max_tokens=max_tokens,
+            stop=stop,
+            top=top,
+            watch=watch,
+            eos_ids=self.eos_ids,
+            inner=inner,
+            branch=branch,
+        )
+
+    def stream(
+        self,
+        prompt: str | Sequence[int] = builtin.PROMPT,
+        stages: Sequence[Stage] | str = (),
+        seed: int = 0,
+        **settings: Any,
+    ) -> Iterator[Step]:
+        """Generate: yield a Step for every token. Takes what `start` takes, and raises what it raises."""
+        return self.start(prompt, stages, seed, **settings).steps()
+
+    def text(
+        self,
+        prompt: str | Sequence[int] = builtin.PROMPT,
+        stages: Sequence[Stage] | str = (),
+        seed: int = 0,
+        **settings: Any,
+    ) -> str:
+        """Generate and return the new text alone. Takes what `start` takes."""
+        return "".join(step.new_text for step in self.stream(prompt, stages, seed, **settings))
+
+    def score(self, text: str | Sequence[int], *, top: int = 5) -> Iterator[TokenScore]:
+        """Yield, for every token of a given text or of ids (T,), how likely the model held it to be.
+
+        Args:
+            text: the text, or its ids.
+            top: how many candidates to show beside each token.
+        """
+        return score(self.model, self.codec, text, top=top)
 
 
 def open_model(
-    source: str | None, backend: str | None = None, device: str = "cpu", dtype: str = "float32"
+    source: Any = None,
+    codec: TextCodec | None = None,
+    *,
+    backend: str | None = None,
+    device: str = "cpu",
+    dtype: str = "float32",
 ) -> Opened:
-    """The model and codec that --model names. Raises MinilmError where there is none."""
-    if source in ("", "hf:"):
-        raise MinilmError(f"--model takes a model folder or hf:PATH_OR_ID, got {source!r}")
-    if source is not None and source.startswith("hf:"):
+    """Open a model together with its tokenizer. This is `minilm.open`.
+
+    Args:
+        source: None for the built-in model; a model folder; the folder of a training (its model is opened);
+            "hf:PATH_OR_ID" for a Hugging Face causal language model; "builtin:stories"; or a net of your
+            own (torch module, Keras model, any LanguageModel), which needs `codec`.
+        codec: the tokenizer of a net of your own; the others bring theirs.
+        backend: "numpy", "torch" or "tensorflow" for a folder; NumPy by default.
+        device: "cpu", "cuda", "mps" ...
+        dtype: "float32" or "float64"; for Hugging Face also "bfloat16" or "float16".
+
+    Raises:
+        MinilmError: one line that says what is wrong with the source and what to do.
+    """
+    if not isinstance(source, str | Path | None):
+        return wrap_net(source, codec)
+    if codec is not None:
+        raise MinilmError("A codec is given for a net of your own alone; folders and hf: models bring theirs")
+    name = None if source is None else str(source)
+    if name in ("", "hf:", "builtin:"):
+        raise MinilmError(f"A model is a folder, hf:PATH_OR_ID or builtin:NAME, got {name!r}")
+    if name is not None and name.startswith("hf:"):
         if backend not in (None, "torch"):
             raise MinilmError(f"Hugging Face models run in torch, got --backend {backend}; leave it out")
-        return _hugging_face(source.removeprefix("hf:"), device, dtype)
-    import tokenizer
-
-    folder = import_module("minilm.builtin").folder() if source is None else Path(source)
-    if not (folder / "digests.json").exists() and (folder / "model" / "digests.json").exists():
-        raise MinilmError(f"{folder} is the folder of a training; its model is {folder / 'model'}")
+        return _open_hugging_face(name.removeprefix("hf:"), device, dtype)
+    folder = _folder_of(name)
     model = backends.load(folder, backend, dtype=dtype, device=device)
     model.name = f"{folder.name}, an LSTM in {model.name}"
-    codec = tokenizer.load(folder / "tokenizer.model")
-    return Opened(model, codec, (codec.special_ids["eos"],))
+    own = load_codec(folder / "tokenizer.model")
+    return Opened(model, own, (own.special_ids["eos"],))
 
 
-def _hugging_face(source: str, device: str, dtype: str) -> Opened:
+def wrap_net(net: Any, codec: TextCodec | None) -> Opened:
+    """Open a net of the user's own with its codec. This is `minilm.wrap`.
+
+    Args:
+        net: a torch module or Keras model that gives logits (1, T, V) for ids (1, T), alone or with a state
+            (see minilm.backends.wrap); or a LanguageModel, which is taken as it is.
+        codec: its tokenizer, with as many ids as there are logits.
+
+    Raises:
+        MinilmError: where the codec is missing, or the net answers with something else.
+    """
+    if codec is None:
+        raise MinilmError(
+            f"A net of your own needs its tokenizer, got {type(net).__name__} alone; give codec="
+        )
+    model = net if isinstance(net, LanguageModel) else backends.wrap(net, codec)
+    ends = (codec.special_ids["eos"],) if "eos" in codec.special_ids else ()
+    return Opened(model, codec, ends)
+
+
+def load_codec(path: str | Path) -> Tokenizer:
+    """Load a tokenizer's .model file. Raises MinilmError for a file that is missing, foreign or damaged."""
+    import tokenizer
+
+    with tokenizer_errors():
+        return tokenizer.load(path)
+
+
+@contextmanager
+def tokenizer_errors() -> Iterator[None]:
+    """Turn a TokenizerError into a MinilmError, so that a user of minilm meets one class of errors."""
+    try:
+        yield
+    except ValueError as error:
+        # Imported here, where it has been loaded if it was raised, so that other errors cost nothing.
+        from tokenizer import TokenizerError
+
+        if not isinstance(error, TokenizerError):
+            raise
+        raise MinilmError(str(error)) from error
+
+
+def _folder_of(source: str | None) -> Path:
+    """The model folder that a source names: the built-in one, the folder itself, or a training's model."""
+    if source is None:
+        return builtin.folder()
+    if source.startswith("builtin:"):
+        name = source.removeprefix("builtin:")
+        if name not in _BUILTIN:
+            raise MinilmError(f"There is no built-in model {name!r}; there is {', '.join(_BUILTIN)}")
+        return _BUILTIN[name]()
+    folder = Path(source)
+    inside = folder / "model"
+    if not (folder / "digests.json").exists() and (inside / "digests.json").exists():
+        return inside
+    return folder
+
+
+def _open_hugging_face(source: str, device: str, dtype: str) -> Opened:
     for package in ("torch", "transformers"):
         if not find_spec(package):
             raise MinilmError(
@@ -57,15 +255,14 @@ def _hugging_face(source: str, device: str, dtype: str) -> Opened:
             )
     from tokenizer.huggingface import from_transformers
 
-    model, raw = import_module("minilm.backends.huggingface.open").open_model(
-        source, device=device, dtype=dtype
-    )
+    opening = import_module("minilm.backends.huggingface.open")
+    model, raw = opening.open_model(source, device=device, dtype=dtype)
     codec = from_transformers(raw)
-    return Opened(model, codec, _eos_ids(model, codec))
+    return Opened(model, codec, _eos_ids(model, codec), (model.notice,) if model.notice else ())
 
 
 def _eos_ids(model: Any, codec: TextCodec) -> tuple[int, ...]:
-    """The tokenizer's end-of-text id and those of the model's own generation settings."""
+    """The ids that end a text: those of the model's generation settings, then the tokenizer's."""
     found: int | Sequence[int] | None = model.net.generation_config.eos_token_id
     listed = [] if found is None else [found] if isinstance(found, int) else list(found)
     if "eos" in codec.special_ids:

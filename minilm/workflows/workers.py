@@ -1,4 +1,4 @@
-"""minilm train under torchrun: what makes several workers one run, of which the first alone writes.
+"""One training in several processes (torchrun): they agree before the first step, and the first alone writes.
 
 Started without torchrun the only worker is the first, and nothing here loads torch.
 """
@@ -7,76 +7,77 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from minilm import backends
 from minilm.backends.processes import this_worker
 from minilm.errors import MinilmError
 from minilm.protocols import Trainable
-from minilm.records import ModelConfig, TrainStep
+from minilm.records import ModelConfig
 
-if TYPE_CHECKING:
-    from minilm.workflows.train import Run
-
-__all__ = ["agreed", "leave", "model_of", "reached"]
+__all__ = ["agree", "leave", "model_of_worker", "updates_made"]
 
 
-def model_of(settings: Mapping[str, Any], config: ModelConfig, device: str) -> Trainable:
-    """The model of a run's settings; one of several workers has its share in the common one."""
+def model_of_worker(backend: str, config: ModelConfig, dtype: str, device: str) -> Trainable:
+    """Create the model of a training; one of several workers has its share in the common one.
+
+    Raises:
+        MinilmError: where several workers ask for a backend that trains in one process.
+    """
     if this_worker().size == 1:
-        return backends.create(settings["backend"], config, settings["dtype"], device)
-    if settings["backend"] != "torch":
+        return backends.create(backend, config, dtype, device)
+    if backend != "torch":
         raise MinilmError(
-            f"Backend {settings['backend']} trains in one process, got {this_worker().size}; "
+            f"Backend {backend} trains in one process, got {this_worker().size}; "
             "give --backend torch, or start without torchrun"
         )
-    from minilm.backends.torch import distributed as torch_distributed
+    from minilm.backends.torch import distributed
 
-    model: Any = torch_distributed.create(config, settings["dtype"], device)
+    model: Any = distributed.create(config, dtype, device)
     return model
 
 
-def agreed(run: Run) -> Run:
-    """The run with as many steps as the first worker plans.
+def agree(model: Trainable, tokenizer_bytes: bytes, steps: int, facts: Any) -> int:
+    """Return the number of steps that the first worker plans, once all workers have the same training.
 
-    Raises MinilmError, on all of them, where a worker has another text, tokenizer, setting or checkpoint.
+    Args:
+        model: this worker's model.
+        tokenizer_bytes: its tokenizer.
+        steps: how many steps it plans.
+        facts: all else that a step depends on, as plain JSON.
+
+    Raises:
+        MinilmError: in all of them, where a worker has another text, tokenizer, setting or checkpoint.
     """
     if this_worker().size == 1:
-        return run
+        return steps
     from minilm.backends.torch.distributed import all_equal, from_first
 
-    device = getattr(run.model, "device", "cpu")
-    steps = from_first(run.settings["steps"], device)
-    run = replace(run, settings={**run.settings, "steps": steps})
-    if not all_equal(_fingerprint(run), device):
+    device = getattr(model, "device", "cpu")
+    steps = from_first(steps, device)
+    if not all_equal(_fingerprint(model, tokenizer_bytes, [steps, facts]), device):
         raise MinilmError(
             "The workers have different texts, settings or checkpoints; "
             "give all the same options, and --text and --out as shared folders or copies"
         )
-    return run
+    return steps
 
 
-def _fingerprint(run: Run) -> int:
+def _fingerprint(model: Trainable, tokenizer_bytes: bytes, facts: Any) -> int:
     """63 bits of all that a step depends on."""
-    settings = {name: value for name, value in run.settings.items() if name != "text"}
-    facts = json.dumps([settings, run.start, run.tokens, asdict(run.model.config)], sort_keys=True)
-    digest = hashlib.blake2b(facts.encode(), digest_size=8)
-    digest.update(run.codec.model_bytes)
-    for _, array in sorted(run.model.snapshot().items()):
+    digest = hashlib.blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=8)
+    digest.update(tokenizer_bytes)
+    for _, array in sorted(model.snapshot().items()):
         digest.update(array.tobytes())
     return int.from_bytes(digest.digest()) >> 1
 
 
-def reached(run: Run, last: TrainStep | None) -> tuple[int, int]:
-    """Updates made and targets seen when a worker was lost after the record `last`.
+def updates_made(model: Trainable) -> int:
+    """Return how many updates a model has made.
 
-    One more than in the record where the loss fell into the validation after an update.
+    Where a worker is lost in the validation after an update, this is one more than the last record says.
     """
-    index, tokens = (last.index, last.tokens) if last else (run.start, run.tokens)
-    made = int(run.model.snapshot()["adam.step"])
-    return made, tokens + sum(run.batches.batch(step).tokens for step in range(index, made))
+    return int(model.snapshot()["adam.step"])
 
 
 def leave() -> None:

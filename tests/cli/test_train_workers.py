@@ -11,8 +11,7 @@ from minilm.cli.train import command
 from minilm.errors import MinilmError
 from minilm.training import fit
 from minilm.training.checkpoint import newest
-from minilm.workflows.train import fresh
-from minilm.workflows.workers import agreed
+from minilm.workflows.train import Training, _agreed
 
 SMALL = ["--hidden", "8", "--embedding", "6", "--vocab-size", "300", "--batch", "2", "--json"]
 
@@ -81,15 +80,15 @@ def test_a_backend_of_one_process_is_refused_in_one_line(train, tmp_path, monkey
 
 @pytest.fixture
 def prepared(tmp_path):
-    """A run prepared alone, of a text and options."""
+    """What a training of a text and options prepares, in one process."""
 
     def prepare(text: str, **options):
         path = tmp_path / "text.txt"
         path.write_text(text * 60)
         usual = {"embedding": 6, "hidden": 8, "layers": 1, "dropout": 0.0, "batch": 2, "length": 8}
         rest = {"rate": 0.01, "clip": 1.0, "seed": 0, "dtype": "float64", "steps": 20, "vocab_size": 300}
-        told = {"text": [str(path)], "tokenizer": None, "device": "cpu", "minutes": None, "backend": "numpy"}
-        return fresh(usual | rest | told | options)
+        told = {"text": path, "backend": "numpy"}
+        return Training(**(usual | rest | told | options))._prepared
 
     return prepare
 
@@ -111,10 +110,10 @@ def test_workers_go_on_only_where_all_have_the_same_run(prepared, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setattr(distributed, "from_first", lambda steps, _: steps + 5)
     monkeypatch.setattr(distributed, "all_equal", lambda number, _: held.append(number) or True)
-    assert [agreed(run).settings["steps"] for run in runs] == [25] * 7
+    assert [_agreed(run).settings.steps for run in runs] == [25] * 7
     assert held[0] == held[1]
     assert len(set(held)) == 6
     assert all(0 <= number < 2**63 for number in held)
     monkeypatch.setattr(distributed, "all_equal", lambda *_: False)
     with pytest.raises(MinilmError, match="different texts, settings or checkpoints"):
-        agreed(runs[0])
+        _agreed(runs[0])

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from minilm.backends import available
 from minilm.cli.debug.loop import converse, say, scripted, typed
-from minilm.cli.train import command as train_command
-from minilm.errors import MinilmError
+from minilm.cli.train import shared_options
+
+if TYPE_CHECKING:
+    from minilm.training.timeline.timeline import Timeline
+    from minilm.workflows.train import Training
 
 __all__ = ["command", "opened", "training_options"]
-
-_SHARED = (  # options of minilm train that mean the same here
-    *("text", "backend", "steps", "tokenizer", "vocab_size", "embedding", "hidden", "layers", "dropout"),
-    *("batch", "length", "rate", "clip", "seed", "device", "dtype"),
-)
 
 
 def training_options() -> list[click.Parameter]:
@@ -26,7 +22,7 @@ def training_options() -> list[click.Parameter]:
         click.Option(["--run", "folder"], metavar="DIR", help="Go on from a training's newest checkpoint."),
         click.Option(["--snapshots"], metavar="DIR", help="Keep snapshots here; in memory by default."),
     ]
-    return [*own, *(option for option in train_command.params if option.name in _SHARED)]
+    return [*own, *shared_options()]
 
 
 @click.command(epilog="Example: minilm debug train --steps 40 --hidden 32")
@@ -43,34 +39,20 @@ def command(script: str | None, **options: Any) -> None:
     from minilm.training.timeline.session import open_session
 
     read = scripted(script) if script else typed
-    run, timeline = opened(options)
-    say(f"{timeline.last - timeline.first} steps of {run.model.name}; help lists the commands, quit ends")
-    converse((*MOVES, *LOOKS), TrainDesk(open_session(timeline), run.codec), prompt_line, read)
+    training, timeline = opened(options)
+    say(
+        f"{timeline.last - timeline.first} steps of {training.model.name}; help lists the commands, quit ends"
+    )
+    converse((*MOVES, *LOOKS), TrainDesk(open_session(timeline), training.codec), prompt_line, read)
 
 
 command.params.extend(training_options())
 
 
-def opened(options: dict[str, Any]) -> tuple[Any, Any]:
-    """The run that the options mean, and the timeline at its beginning."""
-    from minilm.training.fit import Schedule
-    from minilm.training.timeline.timeline import Timeline
-    from minilm.workflows.train import fresh, resumed
+def opened(options: dict[str, Any]) -> tuple[Training, Timeline]:
+    """The training that the options mean, and the timeline at its beginning."""
+    from minilm.workflows.train import Training
 
-    options = {**options, "minutes": None, "backend_given": options["backend"] is not None}
-    options["backend"] = options["backend"] or ("torch" if "torch" in available() else "numpy")
-    folder = options["folder"]
-    run = resumed(Path(folder) / "checkpoints", options) if folder else fresh(options)
-    settings = run.settings
-    if run.start >= settings["steps"]:
-        raise MinilmError(f"{folder} has made all its {run.start} steps; give more with --steps")
-    return run, Timeline(
-        run.model,
-        run.batches,
-        Schedule(settings["rate"], settings["steps"]),
-        clip=settings["clip"] or None,
-        start=run.start,
-        tokens=run.tokens,
-        codec=run.codec,
-        folder=options["snapshots"],
-    )
+    asked = {option.name or "": options[option.name or ""] for option in shared_options()}
+    training = Training(**asked, out=options["folder"], resume=options["folder"] is not None)
+    return training, training.timeline(options["snapshots"])

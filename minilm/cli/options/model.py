@@ -68,7 +68,7 @@ def open_model(
         device: Where the model computes.
         dtype: The precision of the weights.
     """
-    opened = opening.open_model(source, backend, device, dtype)
-    if notice := getattr(opened.model, "notice", None):
+    opened = opening.open_model(source, backend=backend, device=device, dtype=dtype)
+    for notice in opened.notices:
         click.echo(notice, err=True)
     return opened

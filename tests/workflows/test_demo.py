@@ -1,7 +1,6 @@
 """`minilm demo`, small: every chapter, a folder that is whole or not there, and models that open again."""
 
 import re
-from functools import partial
 
 import numpy as np
 import pytest
@@ -10,11 +9,11 @@ from click.testing import CliRunner
 import tokenizer
 from minilm import backends
 from minilm.cli import command as minilm
-from minilm.cli import demo
 from minilm.errors import MinilmError
 from minilm.training.storyland.entropy import Floor
 from minilm.training.storyland.stories import stories
-from minilm.workflows.demo import Trained, train_gpt2
+from minilm.workflows import demo
+from minilm.workflows.demo import Trained
 
 
 @pytest.fixture
@@ -23,7 +22,7 @@ def small(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("minilm.workflows.demo.backends.available", lambda: ["numpy"])
     monkeypatch.setattr("minilm.workflows.demo.COMMON_STEPS", 3)
-    monkeypatch.setattr(demo, "train_gpt2", partial(train_gpt2, steps=3))
+    monkeypatch.setattr("minilm.workflows.demo.GPT2_STEPS", 3)
     return tmp_path
 
 
@@ -78,7 +77,7 @@ def test_the_demo_leaves_models_traces_pictures_and_a_report(small):
 )
 def test_the_demo_says_whether_its_bar_is_met(validation, said):
     perfect = Floor(nats=200.0, tokens=200.0, characters=800.0)
-    assert Trained((), validation).said(perfect).endswith(said)
+    assert Trained((), validation).describe(perfect).endswith(said)
 
 
 def test_a_demo_that_fails_leaves_nothing(small, monkeypatch):

@@ -1,4 +1,4 @@
-"""check-setup: each backend is tried in a process of its own; what fails comes with its mending line."""
+"""check-setup: each backend is tried in a process of its own; what fails names the line that fixes it."""
 
 import json
 import sys
@@ -6,8 +6,9 @@ import sys
 import pytest
 from click.testing import CliRunner
 
-from minilm.cli import check_setup
-from minilm.cli.check_setup import command, rows, step
+from minilm.cli.check_setup import command
+from minilm.workflows import setup_check
+from minilm.workflows.setup_check import check_setup, try_backend
 
 
 @pytest.fixture
@@ -15,8 +16,8 @@ def only(monkeypatch):
     """Try only the named backends."""
 
     def keep(*names):
-        kept = {name: check_setup.FRAMEWORKS[name] for name in names}
-        monkeypatch.setattr(check_setup, "FRAMEWORKS", kept)
+        kept = {name: setup_check.FRAMEWORKS[name] for name in names}
+        monkeypatch.setattr(setup_check, "FRAMEWORKS", kept)
 
     return keep
 
@@ -25,7 +26,7 @@ def only(monkeypatch):
 def planted(monkeypatch, tmp_path, only):
     """A tensorflow that does what its source says; the real one is hidden."""
     only("tensorflow")
-    monkeypatch.setattr(check_setup, "find_spec", lambda _: True)
+    monkeypatch.setattr(setup_check, "find_spec", lambda _: True)
 
     def plant(source):
         (tmp_path / "tensorflow.py").write_text(source)
@@ -36,24 +37,24 @@ def planted(monkeypatch, tmp_path, only):
 
 def test_numpy_runs_and_says_its_version(only):
     only("numpy")
-    *_, row = rows()
+    *_, row = check_setup()
     assert row.ok
     assert "one training step" in row.detail
 
 
 @pytest.mark.parametrize("name", ["torch", "hf"])
 def test_one_step_runs_in_an_installed_framework(name):
-    pytest.importorskip(check_setup.FRAMEWORKS[name][0])
-    step(name)
+    pytest.importorskip(setup_check.FRAMEWORKS[name][0])
+    try_backend(name)
 
 
 def test_a_missing_framework_names_the_extra_and_the_cpu_wheels(monkeypatch, only):
     only("torch")
-    monkeypatch.setattr(check_setup, "find_spec", lambda _: None)
-    monkeypatch.setattr(check_setup.platform, "system", lambda: "Linux")
-    monkeypatch.setattr(check_setup.platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(setup_check, "find_spec", lambda _: None)
+    monkeypatch.setattr(setup_check.platform, "system", lambda: "Linux")
+    monkeypatch.setattr(setup_check.platform, "machine", lambda: "x86_64")
     monkeypatch.setattr(sys, "platform", "linux")
-    *_, row = rows()
+    *_, row = check_setup()
     assert (row.ok, row.detail) == (False, "not installed")
     assert row.mend == (
         f'"{sys.executable}" -m pip install "minilm[torch]" '
@@ -63,9 +64,9 @@ def test_a_missing_framework_names_the_extra_and_the_cpu_wheels(monkeypatch, onl
 
 def test_a_platform_without_wheels_is_sent_to_numpy_and_is_no_fault(monkeypatch, only):
     only("tensorflow")
-    monkeypatch.setattr(check_setup, "find_spec", lambda _: None)
-    monkeypatch.setattr(check_setup.platform, "machine", lambda: "riscv64")
-    *_, row = rows()
+    monkeypatch.setattr(setup_check, "find_spec", lambda _: None)
+    monkeypatch.setattr(setup_check.platform, "machine", lambda: "riscv64")
+    *_, row = check_setup()
     assert row.ok
     assert "--backend numpy" in row.detail
 
@@ -81,14 +82,14 @@ def test_a_framework_that_raises_is_reported_in_one_line_and_the_exit_code_is_1(
 
 def test_a_framework_that_kills_its_process_is_reported(planted):
     planted("import os; os._exit(7)")
-    *_, row = rows()
+    *_, row = check_setup()
     assert not row.ok
     assert row.detail == "does not run: exit 7"
 
 
 def test_a_framework_that_hangs_is_given_up(planted):
     planted("import time; time.sleep(60)")
-    *_, row = rows(timeout=2)
+    *_, row = check_setup(timeout=2)
     assert not row.ok
     assert row.detail == "one training step took longer than 2 s"
 
