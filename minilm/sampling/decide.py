@@ -12,7 +12,7 @@ from minilm.records import Array, Candidate, Decision, Distribution
 from minilm.sampling.candidates import shown
 from minilm.sampling.ledger import Ledger
 from minilm.sampling.scores import Context, Scores, float32, places
-from minilm.sampling.sensitivity import REACH, WOBBLE, between, can_flip
+from minilm.sampling.sensitivity import between, can_be_fragile, can_flip
 from minilm.sampling.stage import Stage
 
 __all__ = ["decide"]
@@ -58,13 +58,15 @@ def decide(
         chosen=picked,
         reason=_reason(picked, survivors.ids.size, u, forced is not None),
         forced=forced is not None,
-        fragile=forced is None and _fragile(ledger, logits, u, chosen, margin),
+        fragile=forced is None and _fragile(ledger, logits, u, chosen, interval),
     )
 
 
-def _fragile(ledger: Ledger, logits: Array, u: float | None, chosen: int, margin: float | None) -> bool:
+def _fragile(
+    ledger: Ledger, logits: Array, u: float | None, chosen: int, interval: tuple[float, float] | None
+) -> bool:
     """Whether a wobble of the logits can flip the step: tried only where it comes near."""
-    if not ledger.within(REACH * WOBBLE, margin):
+    if not can_be_fragile(ledger, u, chosen, interval or (0.0, 1.0)):
         return False
     runs = between((point.scores for point in ledger.points), ledger.stages)
     return can_flip(logits, ledger.context, ledger.stages, u, chosen, runs)

@@ -41,7 +41,9 @@ class Point:
     @property
     def p(self) -> Array:
         """The probabilities, (S,) in ascending order of the survivors' ids."""
-        return np.exp(self.scores.values.astype(np.float64) - self.lse)
+        logp = self.scores.values.astype(np.float64)
+        logp -= self.lse
+        return np.exp(logp, out=logp)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,18 +77,6 @@ class Ledger:
     def entropies(self) -> tuple[float, float]:
         """Nats of the model's own distribution, and of the one that the draw falls on."""
         return self.points[0].entropy, self.points[-1].entropy
-
-    def within(self, reach: float, margin: float | None) -> bool:
-        """Whether a change of `reach` in the logits comes near the end of the draw's interval, or near a cut.
-
-        margin: the draw's; None where the best survivor is taken, which may be as good as the next.
-        """
-        for stage, point in zip(self.stages, self.points[1:], strict=True):
-            reach *= stage.gain(self.context)
-            cut = point.scores.cut
-            if cut is not None and cut < reach:
-                return True
-        return self.survivors.ids.size > 1 and (margin or 0.0) < reach
 
     def follow(self, ids: Array) -> Array:
         """Log-probabilities (stages + 1, C) of some ids at every point, -inf where they are gone."""

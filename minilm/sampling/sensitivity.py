@@ -15,9 +15,11 @@ import numpy as np
 
 from minilm.errors import MinilmError
 from minilm.frozen import one_line
+from minilm.numerics import log_odds
 from minilm.records import Array
+from minilm.sampling.ledger import Ledger, Point
 from minilm.sampling.parameters import choose, setting, survivors, turned
-from minilm.sampling.scores import Context, Scores, float32
+from minilm.sampling.scores import Context, Scores, float32, largest
 from minilm.sampling.stage import Stage, run
 
 __all__ = [
@@ -30,6 +32,7 @@ __all__ = [
     "Margins",
     "Truncation",
     "between",
+    "can_be_fragile",
     "can_flip",
     "is_fragile",
     "margins",
@@ -116,6 +119,81 @@ def can_flip(
     lower, higher = logits - np.float32(wobble), logits + np.float32(wobble)
     changed = (np.where(up, higher, lower) for up in _ups(logits.size, chosen, runs))
     return any(_choice(scores, context, stages, u) not in (chosen, None) for scores in changed)
+
+
+def can_be_fragile(ledger: Ledger, u: float | None, chosen: int, interval: tuple[float, float]) -> bool:
+    """Return False where no change of WOBBLE in every logit can choose another token.
+
+    It looks only at the ends of the draw's interval and at the neighbours of each cut, so that most steps
+    need no run on changed logits. True means: not known, so try.
+    """
+    reach, near = REACH * WOBBLE, False
+    for stage, point in zip(ledger.stages, ledger.points[1:], strict=True):
+        if near:
+            # A stage after a cut that is near may be given other survivors.
+            return True
+        reach *= stage.gain(ledger.context)
+        cut = point.scores.cut
+        near = cut is not None and cut < reach
+    if ledger.survivors.ids.size == 1 or u is None:
+        return near or ledger.survivors.ids.size > 1
+    if not near and min(u - interval[0], interval[1] - u) >= reach:
+        return False
+    reach += 2 * _find_rounding(ledger)
+    contested = _find_contested(ledger, reach) if near else ledger.survivors.ids[:0]
+    if contested is None or chosen in contested:
+        return True
+    return not _is_safe(ledger.points[-1], contested, u, chosen, interval, reach)
+
+
+def _find_rounding(ledger: Ledger) -> float:
+    """Return how much float32 may have rounded off a final score, from the size of the scores."""
+    rounding = 0.0
+    for n, point in enumerate(ledger.points):
+        if n:
+            rounding *= ledger.stages[n - 1].gain(ledger.context)
+        values = point.scores.values
+        rounding += float(np.spacing(np.maximum(largest(values), -values[values.argmin()])))
+    return rounding
+
+
+def _find_contested(ledger: Ledger, reach: float) -> Array | None:
+    before, after = ledger.points[-2:]
+    mass_kept = math.exp(after.lse - before.lse)
+    return ledger.stages[-1].find_contested(before.scores, after.scores, mass_kept, reach)
+
+
+def _is_safe(
+    final: Point, contested: Array, u: float, chosen: int, interval: tuple[float, float], reach: float
+) -> bool:
+    """Return whether u stays inside the chosen token's interval, whichever contested tokens are kept.
+
+    As many of them are kept as now. Each end of the interval divides the mass into a part below and a part
+    above it. The end is lowest where the fewest and lightest contested tokens are below it, and changes of
+    the scores move the log-odds ln(below / above) by less than reach.
+    """
+    ids = final.scores.ids
+    kept = ids.searchsorted(contested)
+    kept[kept == ids.size] = 0
+    kept = kept[ids[kept] == contested]
+    p = np.exp(final.scores.values[kept].astype(np.float64) - final.lse)
+    least, most = (float(p.min()) * math.exp(-reach), float(p.max()) * math.exp(reach)) if p.size else (0, 0)
+    below = int(np.count_nonzero(contested < chosen))
+    fewest, largest_number = max(0, p.size - (contested.size - below)), min(p.size, below)
+    p_below = float(p[ids[kept] < chosen].sum())
+    p_above = float(p.sum()) - p_below
+    low, high = interval
+    # The lower end at its highest, the upper end at its lowest.
+    highest = low - p_below + largest_number * most, 1 - low - p_above + (p.size - largest_number) * least
+    lowest = high - p_below + fewest * least, 1 - high - p_above + (p.size - fewest) * most
+    odds = log_odds(u)
+    return _log_ratio(*highest) + reach <= odds <= _log_ratio(*lowest) - reach
+
+
+def _log_ratio(below: float, above: float) -> float:
+    if below <= 1e-15:
+        return -math.inf
+    return math.inf if above <= 1e-15 else math.log(below / above)
 
 
 def _ups(vocab_size: int, chosen: int, runs: Iterable[Truncation]) -> Iterator[Array]:
@@ -231,8 +309,9 @@ class Truncation:
     def outermost(self) -> list[int]:
         """The ids of the lowest and of the highest score that were kept, and of some as good as those."""
         ids, values = self.after.ids, self.after.values
-        order = np.argsort(values, kind="stable")
-        low, high = order[:LIKELIEST], order[::-1][:LIKELIEST]
+        low = _lowest(values, LIKELIEST)
+        # Reversed, so that the highest id comes first among equals.
+        high = values.size - 1 - _lowest(-values[::-1], LIKELIEST)
         near = [low[values[low] <= values[low[0]] + _EQUAL], high[values[high] >= values[high[0]] - _EQUAL]]
         return list(dict.fromkeys(ids[np.concatenate(near)].tolist()))
 
@@ -243,6 +322,15 @@ class Truncation:
         ids, values = self.before.ids[gone], self.before.values[gone]
         highest = ids[np.argsort(-values, kind="stable")[:LIKELIEST]].tolist()
         return [self.worst, int(self.after.ids[np.argmax(self.after.values)]), *highest]
+
+
+def _lowest(values: Array, n: int) -> Array:
+    """Return the places of the n lowest values (S,), lowest first, the lower place first among equals."""
+    if values.size > n:
+        some = np.flatnonzero(values <= np.partition(values, n - 1)[n - 1])
+    else:
+        some = np.arange(values.size)
+    return some[values[some].argsort(kind="stable")][:n]
 
 
 def truncations(logits: Array, context: Context, stages: Sequence[Stage]) -> Iterator[Truncation]:

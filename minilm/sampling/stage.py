@@ -102,6 +102,21 @@ class Stage:
         """How many times as far as the scores its cut, or the scores that leave it, may move."""
         return 1.0
 
+    def find_contested(self, before: Scores, after: Scores, mass_kept: float, reach: float) -> Array | None:
+        """Return the ids that may change places at this stage's cut, if scores move less than `reach`.
+
+        Args:
+            before: The scores that the stage was given.
+            after: What it left of them.
+            mass_kept: The share of the probability that the survivors held before.
+            reach: The most nats by which two scores, or the log-odds of a mass, move against each other.
+
+        Returns:
+            Ids, kept and removed ones; however the scores move, as many of them are kept as now. None where
+            the stage cannot tell, or where their number may change.
+        """
+        return None
+
     def note(self, context: Context) -> str | None:
         """What else there is to say of this stage in a context, for its row of the ledger."""
         return None

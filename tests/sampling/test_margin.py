@@ -6,9 +6,18 @@ import pytest
 from minilm.errors import MinilmError
 from minilm.numerics import softmax
 from minilm.sampling import Context, decide, parse
+from minilm.sampling.ledger import Ledger
 from minilm.sampling.parameters import choose, setting, turned
 from minilm.sampling.scores import Scores
-from minilm.sampling.sensitivity import WOBBLE, is_fragile, margins, nearest, smallest, truncations
+from minilm.sampling.sensitivity import (
+    WOBBLE,
+    can_be_fragile,
+    is_fragile,
+    margins,
+    nearest,
+    smallest,
+    truncations,
+)
 
 HERE = Context(np.array([1, 2, 2]), 1, (0,), None)
 PIPELINES = [
@@ -364,3 +373,33 @@ def test_no_score_that_leaves_a_stage_moves_further_than_its_gain(text):
         assert by <= 0.01 * stage.gain(here) + 1e-5
         furthest = max(furthest, float(by))
     assert furthest > 0.3 * 0.01 * stage.gain(here)
+
+
+@pytest.mark.parametrize("text", ["TopP(0.9)", "Temperature(0.5) TopP(0.8)", "TopP(0.9) Temperature(2.0)"])
+def test_a_flat_nucleus_is_as_fragile_as_running_its_wobbles_says(text):
+    """A step is told from the neighbours of the cut where it can be, and only else from runs."""
+    (dice, stages), fragile, untried = (np.random.default_rng(4), parse(text)), 0, 0
+    for _ in range(400):
+        logits = (dice.normal(size=300) * dice.choice([1e-3, 0.01, 0.1])).astype(np.float32)
+        u = float(dice.random())
+        decision = decide(logits, HERE, stages, u, lambda i: (str(i), b""))
+        assert decision.fragile == is_fragile(logits, HERE, stages, u)
+        ledger = Ledger.of(logits, stages, HERE)
+        tried = can_be_fragile(ledger, u, decision.chosen.id, decision.interval)
+        untried += not tried and decision.cut < 2e-5
+        fragile += decision.fragile
+    assert 5 < fragile < 300
+    assert untried > 20 or "TopP(0.9) " in text
+
+
+def test_top_p_keeps_the_lowest_ids_among_equals_at_the_cut():
+    """Oracle: a stable sort, best first, and the fewest tokens of mass p; 40 whole numbers tie everywhere."""
+    dice = np.random.default_rng(12)
+    for _ in range(300):
+        logits = dice.integers(0, 4, 40).astype(np.float32)
+        p = float(dice.uniform(0.05, 0.95))
+        (stage,) = parse(f"TopP({p})")
+        order = np.argsort(-logits, kind="stable")
+        reached = np.cumsum(softmax(logits)[order])
+        fewest = int(np.count_nonzero(reached < p - 1e-6)) + 1
+        assert stage(Scores.of(logits), HERE).ids.tolist() == sorted(order[:fewest].tolist())

@@ -116,30 +116,55 @@ class TopP(Stage):
         """The survivors that the nucleus holds; at least the best one."""
         if self.p == 1:
             return scores
-        order = (-scores.values).argsort(kind="stable")[::-1]  # worst first, as transformers sums
-        ascending = scores.values[order]
-        below = softmax32(ascending).cumsum(dtype=np.float64).astype(np.float32)
-        first = min(int(below.searchsorted(np.float32(1 - self.p), side="right")), order.size - 1)
-        where = order[first:]
-        where.sort()
-        return Scores(scores.ids[where], scores.values[where], self._cut(ascending, below, first))
+        values = scores.values
+        # Worst first, as transformers sums; the values alone matter, so the sort need not be stable.
+        ascending = np.sort(values)
+        # below_i = sum of the softmax of the i + 1 worst scores
+        below = softmax32(ascending).astype(np.float64).cumsum().astype(np.float32)
+        # Keep the tokens whose mass with all worse ones exceeds 1 - p; the best one stays in any case.
+        first = min(int(below.searchsorted(np.float32(1 - self.p), side="right")), values.size - 1)
+        keep = values >= ascending[first]
+        surplus = int(np.count_nonzero(keep)) - (values.size - first)
+        if surplus:
+            # Among equal scores at the cut, those with the highest ids go.
+            keep[np.flatnonzero(values == ascending[first])[-surplus:]] = False
+        return scores.keep(keep, self._cut(ascending, below, first))
 
     def _cut(self, values: Array, below: Array, first: int) -> float | None:
         """To the mass 1 - p in log-odds, from both sides, or to changing places with the best removed."""
         limit, others = log_odds(1 - self.p), below[max(first - 1, 0) : min(first + 1, below.size - 1)]
         near = [abs(log_odds(mass) - limit) for mass in others.tolist()]
         if first:
-            near.append(float(values[first] - values[first - 1]))
+            near.append(abs(float(values[first] - values[first - 1])))
         return min(near, default=None)
+
+    def find_contested(self, before: Scores, after: Scores, mass_kept: float, reach: float) -> Array | None:
+        """Return the ids within reach of the cut; None where the crossing may come one token earlier."""
+        worst = after.values[after.values.argmin()]
+        removed = 1 - mass_kept
+        crossing = removed + mass_kept * float(softmax32(after.values)[after.values.argmin()])
+        limit = 1 - self.p
+        # What float32 rounds off a mass, in log-odds.
+        rounding = 1e-6 / max(limit * self.p, 1e-30)
+        distances = [abs(log_odds(mass) - log_odds(limit)) for mass in (removed, crossing)]
+        if not min(distances) >= reach + rounding:
+            return None
+        gap = np.float32(after.cut or 0.0)
+        near = (before.values >= worst - reach) & (before.values <= worst - gap + reach)
+        return before.ids[near]
 
     def reasons(self, before: Scores, context: Context, ids: Sequence[int]) -> list[str]:
         """The mass that the better tokens had reached before each."""
-        p = softmax32(before.values).astype(np.float64)
-        order = (-before.values).argsort(kind="stable")
-        reached = np.empty(order.size)
-        reached[order] = p[order].cumsum()
+        values = before.values
+        ascending = np.sort(values)
+        p = np.sort(softmax32(values)).astype(np.float64)
         where = places(before, ids)
-        return [f"{m:.4f} reached before it" for m in (reached[where] - p[where]).tolist()]
+        reached: list[str] = []
+        for place, end in zip(where, ascending.searchsorted(values[where], side="right"), strict=True):
+            equals_before = np.count_nonzero(values[:place] == values[place])
+            mass = np.add.reduce(p[end:]) + equals_before * p[end - 1]
+            reached.append(f"{mass:.4f} reached before it")
+        return reached
 
 
 @dataclass(frozen=True, repr=False, eq=False)
