@@ -15,7 +15,13 @@ import numpy as np
 
 from minilm.records import Array
 
-__all__ = ["Difference", "largest_difference", "measure_difference", "scale_difference"]
+__all__ = [
+    "Difference",
+    "absolute_difference",
+    "largest_difference",
+    "measure_difference",
+    "scale_difference",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +49,23 @@ class Difference:
         return scale_difference(self.apart, self.largest)
 
 
+def absolute_difference(array: Array, reference: Array) -> Array:
+    """Return |array - reference|, entry by entry; equal infinities have the difference 0.
+
+    Args:
+        array: numbers of any shape.
+        reference: numbers of the same shape.
+    """
+    # -inf minus -inf is NaN, so the subtraction leaves out what is equal.
+    difference = np.zeros(array.shape, np.result_type(array, reference))
+    np.subtract(array, reference, out=difference, where=array != reference)
+    return np.abs(difference)
+
+
 def largest_difference(array: Array, reference: Array) -> float:
     """Return the largest absolute difference between the entries of two arrays.
 
-    Equal infinities have the difference 0. Arrays of text, or of two shapes, have no distance: they are
-    equal (0) or not (infinite).
+    Arrays of text, or of two shapes, have no distance: they are equal (0) or not (infinite).
 
     Args:
         array: numbers or text, of any shape.
@@ -63,10 +81,7 @@ def largest_difference(array: Array, reference: Array) -> float:
         return 0.0 if np.array_equal(array, reference) else math.inf
     if not array.size:
         return 0.0
-    # -inf minus -inf is NaN, so the subtraction leaves out what is equal.
-    changed = array != reference
-    kind = np.result_type(array, reference)
-    return float(np.abs(np.subtract(array, reference, out=np.zeros(array.shape, kind), where=changed)).max())
+    return float(absolute_difference(array, reference).max())
 
 
 def measure_difference(

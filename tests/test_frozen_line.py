@@ -15,7 +15,7 @@ from minilm.bench.words import Words
 from minilm.comparison.backends import train_side_by_side
 from minilm.comparison.defaults import small_net
 from minilm.comparison.defaults.ladder import Rung
-from minilm.comparison.lockstep import twin_run, twin_verdict
+from minilm.comparison.lockstep import judge_lockstep, run_lockstep
 from minilm.comparison.training import effect_of_update, places, through_training
 from minilm.doctor.museum import list_exhibits, open_exhibit
 from minilm.doctor.run import Run
@@ -104,8 +104,8 @@ def others():
     yield from train_side_by_side([model(), model()], [BATCHES.batch(0)])
     yield Rung("defaults", False, np.linspace(0, 1, 200), 0.1)
     yield small_net.Slices(0.5, np.zeros((7, 3)), np.zeros((7, 3, 5)), {"bias": np.zeros(24)})
-    twins = list(twin_run([model(), model()], CODEC, " w5", max_tokens=3))
-    yield from (*twins, twin_verdict(twins))
+    twins = list(run_lockstep([model(), model()], CODEC, " w5", max_tokens=3))
+    yield from (*twins, judge_lockstep(twins))
 
 
 def held(value):

@@ -11,7 +11,7 @@ import click
 from minilm.builtin import PROMPT
 from minilm.cli.options.model import open_model
 from minilm.cli.options.stages import pipeline, stage_options
-from minilm.comparison import twin_run, twin_verdict
+from minilm.comparison import judge_lockstep, run_lockstep
 from minilm.errors import MinilmError
 from minilm.faces import console
 from minilm.faces.comparison import twin_sentences, twin_table
@@ -44,12 +44,12 @@ def command(context: click.Context, sources: tuple[str, ...], as_lines: bool, **
     stages = pipeline(options)
     one, other = _opened(sources, options)
     steps = list(
-        twin_run(
+        run_lockstep(
             [one.model, other.model], one.codec, options["prompt"], stages, options["seed"],
             max_tokens=options["max_tokens"], eos_ids=one.eos_ids,
         )
     )  # fmt: skip
-    verdict = twin_verdict(steps, (one.model.name, other.model.name), options["tolerance"])
+    verdict = judge_lockstep(steps, (one.model.name, other.model.name), options["tolerance"])
     if as_lines:
         for step in steps:
             click.echo(dumps({"twin": {**as_json(step), "agree": step.agree}}))

@@ -8,24 +8,31 @@ from minilm.comparison.backends import (
     train_side_by_side,
 )
 from minilm.comparison.defaults.diagnosis import Diagnosis, diagnose
-from minilm.comparison.lockstep import TwinStep, TwinText, TwinVerdict, twin_run, twin_texts, twin_verdict
+from minilm.comparison.lockstep import (
+    LockstepStep,
+    LockstepVerdict,
+    TextPair,
+    compare_texts,
+    judge_lockstep,
+    run_lockstep,
+)
 from minilm.comparison.student.compare import StudentVerdict, compare_models, compare_student
 
 __all__ = [
     "Diagnosis",
+    "LockstepStep",
+    "LockstepVerdict",
     "ParityStep",
     "StudentVerdict",
-    "TwinStep",
-    "TwinText",
-    "TwinVerdict",
+    "TextPair",
     "Verdict",
     "compare_backends",
     "compare_models",
     "compare_student",
+    "compare_texts",
     "diagnose",
     "judge_backends",
+    "judge_lockstep",
+    "run_lockstep",
     "train_side_by_side",
-    "twin_run",
-    "twin_texts",
-    "twin_verdict",
 ]

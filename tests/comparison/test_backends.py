@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from minilm.backends import create
-from minilm.comparison import TwinText, compare_backends, judge_backends, train_side_by_side, twin_texts
+from minilm.comparison import TextPair, compare_backends, compare_texts, judge_backends, train_side_by_side
 from minilm.comparison.backends import Place
 from minilm.difference import Difference
 from minilm.errors import MinilmError
@@ -111,21 +111,21 @@ def test_a_difference_that_is_no_number_is_past_every_tolerance():
 def test_twin_texts_meet_the_same_dice_and_name_the_token_where_they_part(codec):
     config = ModelConfig(codec.vocab_size, 8, 8)
     same = [create("numpy", config) for _ in range(2)]
-    (equal,) = twin_texts(same, codec, "ab", seed=3, max_tokens=12)
+    (equal,) = compare_texts(same, codec, "ab", seed=3, max_tokens=12)
     assert equal.parts_at is None
     assert len(equal.ids) == 12
     other = create("numpy", config)
     bias = {name: np.array(array) for name, array in other.weights().items()}
     bias["head.bias"][equal.ids[4]] = -50
     other.restore(bias)
-    (parted,) = twin_texts([same[0], other], codec, "ab", seed=3, max_tokens=12)
+    (parted,) = compare_texts([same[0], other], codec, "ab", seed=3, max_tokens=12)
     assert parted.parts_at is not None
     assert parted.parts_at <= 4
     assert parted.ids[: parted.parts_at] == equal.ids[: parted.parts_at]
 
 
 def test_a_text_that_ends_early_parts_where_it_ends():
-    assert TwinText("torch", "numpy", "", "", (1, 2), (1, 2, 3)).parts_at == 2
+    assert TextPair("torch", "numpy", "", "", (1, 2), (1, 2, 3)).parts_at == 2
 
 
 @pytest.fixture(scope="module")

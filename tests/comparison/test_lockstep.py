@@ -9,7 +9,7 @@ from click.testing import CliRunner
 import tokenizer
 from minilm.backends import create
 from minilm.cli.twin import command
-from minilm.comparison import twin_run, twin_texts, twin_verdict
+from minilm.comparison import compare_texts, judge_lockstep, run_lockstep
 from minilm.errors import MinilmError
 from minilm.faces.comparison import twin_sentences, twin_table
 from minilm.records import ModelConfig, Reading
@@ -48,7 +48,7 @@ def test_the_numbers_are_those_of_the_two_rows_of_logits(codec, config):
     torch = pytest.importorskip("torch")
     models = [create("numpy", config), create("numpy", ModelConfig(codec.vocab_size, 8, 12, seed=3))]
     ids = codec.encode("abc", special=True)
-    for step in twin_run(models, codec, "abc", STAGES, 1, max_tokens=6):
+    for step in run_lockstep(models, codec, "abc", STAGES, 1, max_tokens=6):
         rows = [model.read(ids).logits[-1].astype(np.float64) for model in models]
         assert step.apart == pytest.approx(np.abs(rows[0] - rows[1]).max(), abs=1e-5)
         assert step.at == np.abs(rows[0] - rows[1]).argmax()
@@ -65,9 +65,9 @@ def test_the_first_choice_that_differs_is_where_free_runs_part(codec, config):
     arrays["embedding"][codec.encode("b")[-1]] += 0.5
     models[1].restore(arrays)
     for seed in range(6):
-        steps = list(twin_run(models, codec, "ab", STAGES, seed, max_tokens=20, eos_ids=[]))
-        (free,) = twin_texts(models, codec, "ab", STAGES, seed, max_tokens=len(steps))
-        first = twin_verdict(steps).first
+        steps = list(run_lockstep(models, codec, "ab", STAGES, seed, max_tokens=20, eos_ids=[]))
+        (free,) = compare_texts(models, codec, "ab", STAGES, seed, max_tokens=len(steps))
+        first = judge_lockstep(steps).first
         assert (None if first is None else first.index) == free.parts_at
 
 
@@ -76,15 +76,15 @@ def test_a_run_ends_where_the_second_context_is_full(codec, config):
     short = Shifted(create("numpy", config), 0.0)
     short.context_size = 6
     size = len(codec.encode("ab", special=True))
-    steps = list(twin_run([create("numpy", config), short], codec, "ab", STAGES, 1, eos_ids=[]))
+    steps = list(run_lockstep([create("numpy", config), short], codec, "ab", STAGES, 1, eos_ids=[]))
     assert [step.position for step in steps] == list(range(size - 1, 6))
 
 
 @pytest.mark.parametrize("backend", ["torch", "tensorflow"])
 def test_frameworks_of_equal_weights_agree_within_rounding(codec, config, backend):
     pytest.importorskip(backend)
-    steps = list(twin_run([create("numpy", config), create(backend, config)], codec, "ab", STAGES, 4))
-    verdict = twin_verdict(steps, ("numpy", backend))
+    steps = list(run_lockstep([create("numpy", config), create(backend, config)], codec, "ab", STAGES, 4))
+    verdict = judge_lockstep(steps, ("numpy", backend))
     assert verdict.equal
     assert 0 < verdict.apart < 1e-5
 
@@ -95,7 +95,7 @@ def test_before_and_after_a_training_step_differ_and_say_so(codec, config):
     batch = ids[:, :-1], ids[:, 1:], np.ones(ids[:, 1:].shape)
     for _ in range(5):
         models[1].update(models[1].gradients(*batch), 0.1)
-    verdict = twin_verdict(list(twin_run(models, codec, "ab", STAGES, 0, max_tokens=20)))
+    verdict = judge_lockstep(list(run_lockstep(models, codec, "ab", STAGES, 0, max_tokens=20)))
     assert verdict.agreement < 1
     assert not verdict.equal
     assert "rounding does not explain it" in twin_sentences(verdict)
@@ -112,20 +112,20 @@ def test_a_token_that_flips_by_rounding_is_explained_by_its_margin(codec, config
     tie[second] = row[best] - row[second]
     models = [Shifted(model, tie), Shifted(model, tie * (1 + 4e-6 / tie[second]))]
     if "Greedy" in stages:
-        tie_steps = list(twin_run(models, codec, prompt, stages, 0, max_tokens=1))
-        verdict = twin_verdict(tie_steps)
+        tie_steps = list(run_lockstep(models, codec, prompt, stages, 0, max_tokens=1))
+        verdict = judge_lockstep(tie_steps)
         assert verdict.first is not None
         assert verdict.explained
         assert "rounding explains it" in twin_sentences(verdict)
         return
-    step = next(twin_run([model, model], codec, prompt, stages, 0, max_tokens=1))
+    step = next(run_lockstep([model, model], codec, prompt, stages, 0, max_tokens=1))
     changed = np.zeros(row.size)
     sizes = np.logspace(-7, 0, 400)
     flips = 0
     for size in (*sizes, *-sizes):
         changed[step.ids[0]] = size
-        steps = list(twin_run([model, Shifted(model, changed)], codec, prompt, stages, 0, max_tokens=1))
-        verdict = twin_verdict(steps, tolerance=abs(size) * 1.5)
+        steps = list(run_lockstep([model, Shifted(model, changed)], codec, prompt, stages, 0, max_tokens=1))
+        verdict = judge_lockstep(steps, tolerance=abs(size) * 1.5)
         flips += verdict.first is not None
         assert verdict.equal
         assert verdict.first is None or verdict.first.margin <= verdict.first.reach
@@ -144,7 +144,7 @@ def test_other_dice_are_not_explained_by_rounding(codec, config, monkeypatch):
 
     monkeypatch.setattr(cursor, "draw", planted)
     models = [create("numpy", config), create("numpy", config)]
-    verdict = twin_verdict(list(twin_run(models, codec, "ab", STAGES, 0, max_tokens=9)))
+    verdict = judge_lockstep(list(run_lockstep(models, codec, "ab", STAGES, 0, max_tokens=9)))
     assert verdict.apart == 0
     assert verdict.first is not None
     assert not verdict.equal
@@ -156,13 +156,13 @@ def test_removed_logits_and_vocabularies_that_differ(codec, config):
     gone[7] = -np.inf
     for pair, kl in (((gone, gone), 0.0), ((0 * gone[0], gone), np.inf), ((gone, 0 * gone[0]), None)):
         models = [Shifted(model, change) for change in pair]
-        step = next(twin_run(models, codec, "ab", STAGES, 0))
+        step = next(run_lockstep(models, codec, "ab", STAGES, 0))
         assert kl is None or step.kl == kl
         assert step.apart == (0 if kl == 0 else np.inf)
     with pytest.raises(MinilmError, match=f"sizes {config.vocab_size} and 9"):
-        next(twin_run([model, create("numpy", ModelConfig(9))], codec, "ab"))
+        next(run_lockstep([model, create("numpy", ModelConfig(9))], codec, "ab"))
     with pytest.raises(MinilmError, match="no steps"):
-        twin_verdict([])
+        judge_lockstep([])
 
 
 def test_the_command_exits_by_the_verdict(codec, config, tmp_path):
@@ -186,6 +186,6 @@ def test_the_command_exits_by_the_verdict(codec, config, tmp_path):
 
 def test_the_table_fits_a_terminal(codec, config):
     models = [create("numpy", config), create("numpy", ModelConfig(codec.vocab_size, 8, 12, seed=3))]
-    steps = list(twin_run(models, codec, "ab", STAGES, 0, max_tokens=8))
-    text = f"{twin_table(steps)}\n{twin_sentences(twin_verdict(steps))}"
+    steps = list(run_lockstep(models, codec, "ab", STAGES, 0, max_tokens=8))
+    text = f"{twin_table(steps)}\n{twin_sentences(judge_lockstep(steps))}"
     assert max(map(len, text.splitlines())) <= 100

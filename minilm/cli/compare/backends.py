@@ -13,7 +13,7 @@ import click
 
 from minilm import backends
 from minilm.builtin import PROMPT
-from minilm.comparison import ParityStep, TwinText, Verdict, judge_backends, train_side_by_side, twin_texts
+from minilm.comparison import ParityStep, TextPair, Verdict, compare_texts, judge_backends, train_side_by_side
 from minilm.comparison.backends import create_models
 from minilm.errors import MinilmError
 from minilm.faces import console
@@ -182,18 +182,18 @@ def _shown(steps: Iterator[ParityStep], total: int) -> Iterator[ParityStep]:
     )
 
 
-def _texts(compared: Sequence[Any], codec: TextCodec, options: dict[str, Any]) -> list[TwinText]:
+def _texts(compared: Sequence[Any], codec: TextCodec, options: dict[str, Any]) -> list[TextPair]:
     if options["max_tokens"] < 1:
         return []
     limit = options["max_tokens"]
-    return list(twin_texts(compared, codec, options["prompt"], seed=options["seed"], max_tokens=limit))
+    return list(compare_texts(compared, codec, options["prompt"], seed=options["seed"], max_tokens=limit))
 
 
-def _parts(text: TwinText) -> bool:
+def _parts(text: TextPair) -> bool:
     return text.parts_at is not None
 
 
-def _print_lines(steps: Iterable[ParityStep], found: Iterable[Verdict], texts: Iterable[TwinText]) -> None:
+def _print_lines(steps: Iterable[ParityStep], found: Iterable[Verdict], texts: Iterable[TextPair]) -> None:
     for step in steps:
         click.echo(dumps({"parity": asdict(step)}))
     for text in texts:
