@@ -14,7 +14,7 @@ from minilm import backends, doctor, inside
 from minilm.bench.words import Words
 from minilm.comparison.backends import train_side_by_side
 from minilm.comparison.defaults import small_net
-from minilm.comparison.defaults.ladder import Rung
+from minilm.comparison.defaults.ladder import LadderStep
 from minilm.comparison.lockstep import judge_lockstep, run_lockstep
 from minilm.comparison.training import effect_of_update, places, through_training
 from minilm.doctor.museum import list_exhibits, open_exhibit
@@ -102,7 +102,7 @@ def others():
     recorded = list(open_exhibit("saturated_gates"))
     yield from (*watching.records, *recorded, Run.of(recorded), *doctor.examine(recorded), *list_exhibits())
     yield from train_side_by_side([model(), model()], [BATCHES.batch(0)])
-    yield Rung("defaults", False, np.linspace(0, 1, 200), 0.1)
+    yield LadderStep("defaults", False, np.linspace(0, 1, 200), 0.1)
     yield small_net.Slices(0.5, np.zeros((7, 3)), np.zeros((7, 3, 5)), {"bias": np.zeros(24)})
     twins = list(run_lockstep([model(), model()], CODEC, " w5", max_tokens=3))
     yield from (*twins, judge_lockstep(twins))
@@ -163,8 +163,8 @@ def _holds_an_array(kind, package):
 def test_the_line_gives_shapes_numbers_and_counts_and_is_cut_where_it_is_long():
     batch = BATCHES.batch(0)
     assert repr(batch) == "Batch(inputs (6, 40), targets (6, 40), mask (6, 40))"
-    assert repr(Rung("defaults", False, np.zeros(9), 1 / 3)) == (
-        "Rung(label 'defaults', left_out False, apart (9,), weights 0.3333)"
+    assert repr(LadderStep("defaults", False, np.zeros(9), 1 / 3)) == (
+        "LadderStep(label 'defaults', left_out False, apart (9,), weights 0.3333)"
     )
     numbers = make_dataclass("Numbers", ["id", "share", "sure"])(np.int64(7), np.float32(0.25), np.True_)
     assert one_line(numbers) == "Numbers(id 7, share 0.25, sure True)"

@@ -58,7 +58,9 @@ def diagnosis_lines(diagnosis: Any) -> str:
     """A sentence, the causes as a table, then what each does and how it is mended."""
     pair = f"{diagnosis.suspect} and {diagnosis.reference}"
     if diagnosis.equal and not diagnosis.causes:
-        return f"{pair} are equal: {len(diagnosis.measured)} rows measured, none parts them"
+        return (
+            f"{pair} are equal: {len(diagnosis.measured)} defaults were measured, and none makes a difference"
+        )
     lines = [
         f"{pair} differ: {diagnosis.found}",
         *textwrap.wrap(_named(diagnosis), WIDTH, subsequent_indent="  "),
@@ -66,26 +68,26 @@ def diagnosis_lines(diagnosis: Any) -> str:
     rows = [["cause", "alone", "where", "left when neutral"]]
     for cause in diagnosis.causes:
         alone, left = (_number(apart) for apart in (cause.alone.apart, cause.left))
-        rows.append([cause.row.name, alone, cause.alone.where, left])
+        rows.append([cause.default.name, alone, cause.alone.where, left])
     lines += align(rows, "lrlr", gap=2) if diagnosis.causes else []
     for cause in diagnosis.causes:
         lines += textwrap.wrap(
-            f"{cause.row.name}: {cause.row.effect}; neutral: {cause.row.neutral}",
+            f"{cause.default.name}: {cause.default.effect}; neutral: {cause.default.neutral}",
             WIDTH,
             subsequent_indent="  ",
         )
-    rest = "" if diagnosis.explained else ": a cause that no row knows"
-    lines.append(f"with every row neutral {_number(diagnosis.unexplained.apart)} is left{rest}")
+    rest = "" if diagnosis.explained else ": the cause is none of the known defaults"
+    lines.append(f"with every default neutral {_number(diagnosis.unexplained.apart)} is left{rest}")
     return "\n".join(lines)
 
 
 def _number(apart: float) -> str:
-    return f"{apart:.1e}" if apart < float("inf") else "unlike"
+    return f"{apart:.1e}" if apart < float("inf") else "unequal"
 
 
 def _named(diagnosis: Any) -> str:
-    names = ", ".join(cause.row.name for cause in diagnosis.causes)
-    return f"explained by {names}" if names else "no row explains it"
+    names = ", ".join(cause.default.name for cause in diagnosis.causes)
+    return f"explained by {names}" if names else "no known default explains it"
 
 
 def row_lines(rows: Iterable[Any]) -> str:

@@ -1,4 +1,4 @@
-"""The parity doctor: every row that is switched on is named, and each does what the framework really does."""
+"""The diagnosis names every default that is switched on, and each does what the framework really does."""
 
 import json
 
@@ -6,23 +6,29 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from minilm.backends.numpy.loss import sum_by_id
 from minilm.cli.compare.backends import command
-from minilm.comparison.defaults import INJECTABLE, ROWS, Experiment, beginnings, optimizers, padding
-from minilm.comparison.defaults.diagnosis import diagnose, gap
-from minilm.comparison.defaults.experiment import FAMILIES
-from minilm.comparison.defaults.small_net import CONFIG, batch, gradients, hidden, start
+from minilm.comparison.defaults import DEFAULTS, INJECTABLE, Experiment, net_defaults, training_defaults
+from minilm.comparison.defaults.diagnosis import FAMILIES, diagnose, find_gap
+from minilm.comparison.defaults.small_net import (
+    CONFIG,
+    compute_gradients,
+    make_batch,
+    make_weights,
+    run_hidden,
+)
 from minilm.errors import MinilmError
 from minilm.faces.comparison import diagnosis_lines
 
 
-def named(*rows):
-    return [cause.row.name for cause in diagnose(Experiment(), Experiment(rows)).causes]
+def named(*names):
+    return [cause.default.name for cause in diagnose(Experiment(), Experiment(names)).causes]
 
 
-def test_all_rows_are_listed_and_each_stands_in_one_family():
-    assert [row.number for row in ROWS.values()] == list(range(1, 35))
-    assert sorted(set(ROWS) - set(INJECTABLE)) == ["cudnn", "eager_cost", "seeds"]
-    assert sorted(name for family in FAMILIES for name in family.NAMES) == sorted(INJECTABLE)
+def test_all_defaults_are_listed_and_each_belongs_to_one_family():
+    assert [default.number for default in DEFAULTS.values()] == list(range(1, 35))
+    assert sorted(set(DEFAULTS) - set(INJECTABLE)) == ["cudnn", "eager_cost", "seeds"]
+    assert sorted(name for names, _ in FAMILIES for name in names) == sorted(INJECTABLE)
 
 
 def test_two_equal_subjects_are_equal():
@@ -33,47 +39,47 @@ def test_two_equal_subjects_are_equal():
     assert set(found.measured) == set(INJECTABLE)
 
 
-@pytest.mark.parametrize("row", INJECTABLE)
-def test_an_injected_row_is_named(row):
-    found = diagnose(Experiment(), Experiment([row]))
-    assert [cause.row.name for cause in found.causes] == [row]
+@pytest.mark.parametrize("name", INJECTABLE)
+def test_an_injected_default_is_named(name):
+    found = diagnose(Experiment(), Experiment([name]))
+    assert [cause.default.name for cause in found.causes] == [name]
     assert found.causes[0].left == 0
     assert found.explained
     assert not found.equal
 
 
-def test_the_count_of_injected_rows_that_are_named():
-    hits = [row for row in INJECTABLE if named(row) == [row]]
-    print(f"{len(hits)} of {len(INJECTABLE)} injectable rows named when injected")
+def test_the_count_of_injected_defaults_that_are_named():
+    hits = [name for name in INJECTABLE if named(name) == [name]]
+    print(f"{len(hits)} of {len(INJECTABLE)} injectable defaults named when injected")
     assert len(hits) == 31
 
 
 def test_several_at_once_are_all_named():
     dice = np.random.default_rng(0)
     for _ in range(12):
-        rows = dice.choice(INJECTABLE, 3, replace=False).tolist()
-        assert sorted(named(*rows)) == sorted(rows)
+        names = dice.choice(INJECTABLE, 3, replace=False).tolist()
+        assert sorted(named(*names)) == sorted(names)
     assert named(*INJECTABLE) == list(INJECTABLE)
 
 
-def test_a_cause_that_no_row_knows_is_said_to_be_one():
+def test_a_cause_that_no_default_explains_is_reported():
     class Stranger(Experiment):
         def observe(self, neutral=frozenset()):
             found = super().observe(neutral)
             return found | {"losses": found["losses"] + 1e-3}
 
     found = diagnose(Experiment(), Stranger(["two_biases"]))
-    assert [cause.row.name for cause in found.causes] == ["two_biases"]
+    assert [cause.default.name for cause in found.causes] == ["two_biases"]
     assert not found.explained
-    assert "a cause that no row knows" in diagnosis_lines(found)
+    assert "the cause is none of the known defaults" in diagnosis_lines(found)
     alone = diagnose(Experiment(), Stranger())
     assert alone.causes == ()
-    assert "no row explains it" in diagnosis_lines(alone)
+    assert "no known default explains it" in diagnosis_lines(alone)
 
 
 def test_numbers_that_are_none_and_other_shapes_are_infinitely_apart():
-    assert gap({"a": np.array([np.nan])}, {"a": np.array([0.0])}).apart == float("inf")
-    assert gap({"a": np.zeros(2)}, {"a": np.zeros(3)}).apart == float("inf")
+    assert find_gap({"a": np.array([np.nan])}, {"a": np.array([0.0])}).apart == float("inf")
+    assert find_gap({"a": np.zeros(2)}, {"a": np.zeros(3)}).apart == float("inf")
 
 
 def test_the_command_names_what_it_switched_on():
@@ -85,18 +91,18 @@ def test_the_command_names_what_it_switched_on():
     assert [cause["row"] for cause in line["diagnosis"]["causes"]] == ["two_biases"]
     rows = CliRunner().invoke(command, ["--rows"])
     assert rows.exit_code == 0
-    assert all(f" {name} " in rows.output for name in ROWS)
+    assert all(f" {name} " in rows.output for name in DEFAULTS)
 
 
 @pytest.mark.parametrize(
-    ("names", "message"), [("no_such", "There is no row"), ("seeds", "cannot be switched on")]
+    ("names", "message"), [("no_such", "There is no default"), ("seeds", "cannot be switched on")]
 )
-def test_a_row_that_is_none_or_cannot_be_is_refused(names, message):
+def test_a_default_that_is_unknown_or_cannot_be_switched_on_is_refused(names, message):
     with pytest.raises(MinilmError, match=message):
         Experiment([names])
 
 
-# What each row does is held against the framework that does it.
+# Each default is compared with the framework that has it.
 
 
 def adam_steps(on, shape=(4,), steps=5, seed=0):
@@ -104,7 +110,7 @@ def adam_steps(on, shape=(4,), steps=5, seed=0):
     weight, moments = np.ones(shape), (np.zeros(shape), np.zeros(shape))
     given = dice.normal(0, 1e-6, (steps, *shape))
     for step, gradient in enumerate(given, 1):
-        weight = weight - optimizers.adam_move(moments, gradient, None, step, frozenset(on))
+        weight = weight - training_defaults.adam_update(moments, gradient, None, step, frozenset(on))
     return weight, given
 
 
@@ -112,18 +118,18 @@ def test_the_neutral_adam_is_torchs():
     torch = pytest.importorskip("torch")
     weight, given = adam_steps(())
     theirs = torch.ones(4, dtype=torch.float64, requires_grad=True)
-    optimizer = torch.optim.Adam([theirs], lr=optimizers.RATE)
+    optimizer = torch.optim.Adam([theirs], lr=training_defaults.RATE)
     for gradient in given:
         theirs.grad = torch.from_numpy(gradient.copy())
         optimizer.step()
     assert np.abs(weight - theirs.detach().numpy()).max() < 1e-15
 
 
-def test_keras_adam_has_the_three_rows_and_no_other():
+def test_keras_adam_has_the_three_defaults_and_no_other():
     keras = pytest.importorskip("keras")
     weight, given = adam_steps(("adam_epsilon", "adam_epsilon_hat", "adam_constants"))
     theirs = keras.Variable(np.ones(4), dtype="float64")
-    optimizer = keras.optimizers.Adam(optimizers.RATE)
+    optimizer = keras.optimizers.Adam(training_defaults.RATE)
     for gradient in given:
         optimizer.apply([keras.ops.convert_to_tensor(gradient)], [theirs])
     assert np.abs(weight - theirs.numpy()).max() < 1e-12
@@ -134,64 +140,66 @@ def test_keras_adam_has_the_three_rows_and_no_other():
 
 def test_keras_squares_the_slices_of_an_embedding_one_by_one():
     tensorflow, keras = pytest.importorskip("tensorflow"), pytest.importorskip("keras")
-    slices = gradients(start(), batch())
+    slices = compute_gradients(make_weights(), make_batch())
     on = frozenset({"adam_epsilon", "adam_epsilon_hat", "adam_constants"})
-    summed = optimizers.sum_by_id(slices.ids, slices.rows, CONFIG.vocab_size)
-    squares = optimizers.sum_by_id(slices.ids, np.square(slices.rows), CONFIG.vocab_size)
+    summed = sum_by_id(slices.ids, slices.rows, CONFIG.vocab_size)
+    squares = sum_by_id(slices.ids, np.square(slices.rows), CONFIG.vocab_size)
     moments = np.zeros_like(summed), np.zeros_like(summed)
-    moved = start()["embedding"] - optimizers.adam_move(moments, summed, squares, 1, on)
-    table = keras.Variable(start()["embedding"], dtype="float64")
+    moved = make_weights()["embedding"] - training_defaults.adam_update(moments, summed, squares, 1, on)
+    table = keras.Variable(make_weights()["embedding"], dtype="float64")
     sparse = tensorflow.IndexedSlices(
         slices.rows.reshape(-1, 5), slices.ids.ravel(), tensorflow.constant([11, 5])
     )
-    keras.optimizers.Adam(optimizers.RATE).apply([sparse], [table])
+    keras.optimizers.Adam(training_defaults.RATE).apply([sparse], [table])
     assert np.abs(moved - table.numpy()).max() < 1e-12
 
 
 def test_tensorflow_takes_the_norm_of_unsummed_slices():
     tensorflow = pytest.importorskip("tensorflow")
-    slices = gradients(start(), batch())
+    slices = compute_gradients(make_weights(), make_batch())
     sparse = tensorflow.IndexedSlices(slices.rows.reshape(-1, 5), slices.ids.ravel())
     theirs = tensorflow.linalg.global_norm([sparse, *slices.dense.values()])
-    summed, _ = optimizers.clipped(slices, frozenset({"clip_sparse", "clip_divisor"}))
+    summed, _ = training_defaults.clip_gradients(slices, frozenset({"clip_sparse", "clip_divisor"}))
     factor = summed["head.bias"] / slices.dense["head.bias"]
-    assert np.allclose(factor, min(1, optimizers.CLIP / float(theirs)), rtol=1e-12)
+    assert np.allclose(factor, min(1, training_defaults.CLIP / float(theirs)), rtol=1e-12)
 
 
 def test_torch_clips_with_a_divisor_of_its_own_and_tensorflow_without():
     torch = pytest.importorskip("torch")
-    slices = gradients(start(), batch())
-    summed, _ = optimizers.clipped(slices, frozenset())
-    whole = {"embedding": optimizers.sum_by_id(slices.ids, slices.rows, 11), **slices.dense}
+    slices = compute_gradients(make_weights(), make_batch())
+    summed, _ = training_defaults.clip_gradients(slices, frozenset())
+    whole = {"embedding": sum_by_id(slices.ids, slices.rows, 11), **slices.dense}
     tensors = [torch.zeros(array.shape, dtype=torch.float64, requires_grad=True) for array in whole.values()]
     for tensor, array in zip(tensors, whole.values(), strict=True):
         tensor.grad = torch.from_numpy(array.copy())
-    torch.nn.utils.clip_grad_norm_(tensors, optimizers.CLIP)
+    torch.nn.utils.clip_grad_norm_(tensors, training_defaults.CLIP)
     for tensor, array in zip(tensors, summed.values(), strict=True):
         assert np.abs(tensor.grad.numpy() - array).max() < 1e-15
 
 
 def test_weight_decay_is_torchs_adam_when_on_and_adamw_when_neutral():
     torch = pytest.importorskip("torch")
-    kernel, gradient = start()["head.kernel"], gradients(start(), batch()).dense["head.kernel"]
+    kernel = make_weights()["head.kernel"]
+    gradient = compute_gradients(make_weights(), make_batch()).dense["head.kernel"]
     for on, kind in ((frozenset({"weight_decay"}), torch.optim.Adam), (frozenset(), torch.optim.AdamW)):
         theirs = torch.from_numpy(kernel.copy()).requires_grad_()
         theirs.grad = torch.from_numpy(gradient.copy())
-        kind([theirs], lr=optimizers.RATE, weight_decay=optimizers.DECAY).step()
-        ours = optimizers.observe(on)["weights after decay"]
+        kind([theirs], lr=training_defaults.RATE, weight_decay=training_defaults.DECAY).step()
+        ours = training_defaults.observe_optimizer(on)["weights after decay"]
         assert np.abs(ours - theirs.detach().numpy()).max() < 1e-12
 
 
 def test_a_keras_lstm_under_a_mask_repeats_its_output():
     keras = pytest.importorskip("keras")
-    arrays, given = start(), batch(padded=True)
+    arrays, given = make_weights(), make_batch(padded=True)
     layer = keras.layers.LSTM(6, return_sequences=True, dtype="float64")
     layer.build((None, None, 5))
     layer.set_weights([arrays[f"lstm.0.{part}"] for part in ("kernel", "recurrent", "bias")])
     values = arrays["embedding"][given.inputs]
     theirs = layer(values, mask=given.mask.astype(bool)).numpy()
-    assert np.abs(padding.observe(frozenset({"padded_steps"}))["padded outputs"] - theirs).max() < 1e-12
-    assert np.abs(hidden(arrays, values) - layer(values).numpy()).max() < 1e-12
+    ours = net_defaults.observe_padding(frozenset({"padded_steps"}))["padded outputs"]
+    assert np.abs(ours - theirs).max() < 1e-12
+    assert np.abs(run_hidden(arrays, values) - layer(values).numpy()).max() < 1e-12
 
 
 def test_keras_takes_logits_for_probabilities_by_default():
@@ -205,19 +213,20 @@ def test_the_initial_draws_are_those_of_keras_by_their_bounds():
     keras = pytest.importorskip("keras")
     dice, shape = np.random.default_rng(0), (40, 160)
     for ours, theirs in (
-        (beginnings.glorot(dice, shape), keras.initializers.GlorotUniform(0)(shape).numpy()),
-        (beginnings.orthogonal(dice, shape), keras.initializers.Orthogonal(1.0, 0)(shape).numpy()),
+        (net_defaults.draw_glorot(dice, shape), keras.initializers.GlorotUniform(0)(shape).numpy()),
+        (net_defaults.draw_orthogonal(dice, shape), keras.initializers.Orthogonal(1.0, 0)(shape).numpy()),
     ):
         assert np.abs(ours).max() == pytest.approx(np.abs(theirs).max(), rel=0.15)
         assert ours.std() == pytest.approx(theirs.std(), rel=0.03)
-    assert np.abs(beginnings.orthogonal(dice, shape) @ beginnings.orthogonal(dice, shape).T).max() < 1.01
-    rows = beginnings.orthogonal(dice, shape)
+    one, other = (net_defaults.draw_orthogonal(dice, shape) for _ in range(2))
+    assert np.abs(one @ other.T).max() < 1.01
+    rows = net_defaults.draw_orthogonal(dice, shape)
     assert np.abs(rows @ rows.T - np.eye(40)).max() < 1e-12
 
 
 def test_slices_are_clipped_before_they_are_squared_one_by_one():
-    slices = gradients(start(), batch())
-    summed, squares = optimizers.clipped(slices, frozenset({"embedding_sparse"}))
+    slices = compute_gradients(make_weights(), make_batch())
+    summed, squares = training_defaults.clip_gradients(slices, frozenset({"embedding_sparse"}))
     factor = summed["head.bias"][0] / slices.dense["head.bias"][0]
     assert factor < 1
     by_hand = np.zeros((11, 5))

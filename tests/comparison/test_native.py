@@ -8,8 +8,8 @@ from click.testing import CliRunner
 
 from minilm.cli.compare.backends import command
 from minilm.comparison.defaults.diagnosis import diagnose
-from minilm.comparison.defaults.ladder import Rung, climb, heights
-from minilm.comparison.defaults.native import Native, drawn_batches, natives
+from minilm.comparison.defaults.ladder import LadderStep, apply_corrections, count_steps
+from minilm.comparison.defaults.native import NativeFramework, create_natives, draw_batches
 from minilm.errors import MinilmError
 from minilm.faces.comparison import ladder_table
 from minilm.faces.plots.ladder import ladder
@@ -24,12 +24,12 @@ def pair():
     """Both frameworks in float64, where a rounding error cannot be taken for a cause; runs are kept."""
     for name in BOTH:
         pytest.importorskip(name)
-    return natives(BOTH, 25, "float64", TINY)
+    return create_natives(BOTH, 25, "float64", TINY)
 
 
 def test_the_doctor_explains_the_gap_that_the_defaults_leave(pair):
     found = diagnose(*pair)
-    assert [cause.row.name for cause in found.causes] == [
+    assert [cause.default.name for cause in found.causes] == [
         "two_biases", "embedding_init", "kernel_init", "recurrent_init", "bias_init", "head_init",
         "adam_epsilon", "adam_epsilon_hat", "adam_constants", "embedding_sparse",
     ]  # fmt: skip
@@ -38,8 +38,8 @@ def test_the_doctor_explains_the_gap_that_the_defaults_leave(pair):
 
 
 def test_the_ladder_falls_to_rounding_and_no_correction_can_be_left_out(pair):
-    rungs = {rung.label: rung for rung in climb(*pair)}
-    assert len(rungs) == heights(*pair) == 12
+    rungs = {rung.label: rung for rung in apply_corrections(*pair)}
+    assert len(rungs) == count_steps(*pair) == 12
     assert rungs["defaults"].losses > 1e-3
     assert rungs["weights copied"].losses > 1e-3
     assert rungs["+ adam_constants"].losses < 1e-12
@@ -52,9 +52,9 @@ def test_the_ladder_falls_to_rounding_and_no_correction_can_be_left_out(pair):
 
 
 def test_each_framework_with_all_neutral_equals_the_reference(pair):
-    reference = Native("numpy", TINY, drawn_batches(TINY, 25), "float64")
+    reference = NativeFramework("numpy", TINY, draw_batches(TINY, 25), "float64")
     for framework in pair:
-        losses, weights = framework.run(frozenset(framework.rows))
+        losses, weights = framework.run(frozenset(framework.defaults))
         ours, arrays = reference.run()
         assert np.abs(losses - ours).max() < 1e-12
         assert max(np.abs(weights[name] - arrays[name]).max() for name in arrays) < 1e-11
@@ -66,8 +66,8 @@ def test_each_framework_with_all_neutral_equals_the_reference(pair):
 def test_with_all_neutral_the_losses_agree_over_200_steps(dtype, steps, bound):
     for name in BOTH:
         pytest.importorskip(name)
-    one, other = natives(BOTH, steps, dtype, TINY)
-    neutral = frozenset(one.rows) | frozenset(other.rows)
+    one, other = create_natives(BOTH, steps, dtype, TINY)
+    neutral = frozenset(one.defaults) | frozenset(other.defaults)
     apart = np.abs(one.run(neutral)[0] - other.run(neutral)[0]).max()
     print(f"{dtype}: {apart:.1e} apart over {steps} steps")
     assert apart < bound
@@ -78,7 +78,7 @@ def test_torchs_generator_stays_as_it_was():
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    Native("torch", TINY, drawn_batches(TINY, 2)).run()
+    NativeFramework("torch", TINY, draw_batches(TINY, 2)).run()
     assert torch.equal(torch.rand(3), expected)
 
 
@@ -131,9 +131,9 @@ def test_wrong_use_is_one_line(arguments, message):
 
 def test_the_table_and_the_picture_say_the_same():
     rungs = [
-        Rung("weights copied", False, np.array([1e-3, 2e-2]), 0.3),
-        Rung("+ two_biases", False, np.array([0.0, 0.0]), 0.0),
-        Rung("all but two_biases", True, np.array([0.0, 3e-2]), 0.1),
+        LadderStep("weights copied", False, np.array([1e-3, 2e-2]), 0.3),
+        LadderStep("+ two_biases", False, np.array([0.0, 0.0]), 0.0),
+        LadderStep("all but two_biases", True, np.array([0.0, 3e-2]), 0.1),
     ]
     table = ladder_table(rungs, "A", "B", 1e-5)
     assert table.splitlines()[1].split() == ["weights", "copied", "2.0e-02", "3.0e-01"]
@@ -151,7 +151,7 @@ def test_the_table_and_the_picture_say_the_same():
 @pytest.mark.parametrize("place", [0, 1], ids=BOTH)
 def test_a_run_leaves_nothing_behind_for_the_next(pair, place):
     framework = pair[place]
-    batches = [(one.inputs, one.targets, one.mask) for one in drawn_batches(TINY, 3)]
-    neutral = frozenset(framework.rows)
+    batches = [(one.inputs, one.targets, one.mask) for one in draw_batches(TINY, 3)]
+    neutral = frozenset(framework.defaults)
     first, again = (framework._trainer.train(batches, 1e-2, neutral)[0] for _ in range(2))
     assert np.array_equal(first, again)

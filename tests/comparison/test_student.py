@@ -12,8 +12,8 @@ from click.testing import CliRunner
 from minilm.cli.compare.backends import command
 from minilm.comparison.student import case
 from minilm.comparison.student.compare import compare_files, compare_models, compare_student
-from minilm.comparison.student.contract import Framework, ask, template
-from minilm.comparison.student.guesses import GUESSES, OTHERS, explain
+from minilm.comparison.student.contract import Framework, call_student, make_template
+from minilm.comparison.student.guesses import GUESSES, OTHERS, find_guess
 from minilm.comparison.student.reference_cell import Variant
 from minilm.errors import MinilmError
 
@@ -24,7 +24,7 @@ EQUAL = "equal to the reference at all 6 steps: cell and hidden state within 1e-
 
 
 def broken(framework):
-    return template(framework).replace("i, f, g, o = ", "i, f, o, g = ", 1)
+    return make_template(framework).replace("i, f, g, o = ", "i, f, o, g = ", 1)
 
 
 def written(folder, text, name="my_lstm.py"):
@@ -40,9 +40,9 @@ def numpy_file(folder, body):
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
-def test_the_broken_file_and_the_mended_one_get_the_same_sentences_in_every_framework(framework, tmp_path):
+def test_the_broken_file_and_the_fixed_one_get_the_same_sentences_in_every_framework(framework, tmp_path):
     pytest.importorskip(framework)
-    for text, code, sentence in ((broken(framework), 1, BROKEN), (template(framework), 0, EQUAL)):
+    for text, code, sentence in ((broken(framework), 1, BROKEN), (make_template(framework), 0, EQUAL)):
         path = written(tmp_path, text)
         began = time.perf_counter()
         done = CliRunner().invoke(command, ["reference", str(path)])
@@ -54,21 +54,21 @@ def test_the_broken_file_and_the_mended_one_get_the_same_sentences_in_every_fram
 def test_the_case_is_the_numpy_backends_lstm():
     from minilm.backends import create
 
-    reading = create("numpy", case.CONFIG, "float64", weights=case.weights()).read(
-        case.ids(), rows="all", inner=("hidden.0", "cell.0", "gates.0")
+    reading = create("numpy", case.CONFIG, "float64", weights=case.make_weights()).read(
+        case.make_ids(), rows="all", inner=("hidden.0", "cell.0", "gates.0")
     )
-    said = case.said_by()
-    assert np.abs(said["logits"] - reading.logits).max() < 1e-13
-    assert np.abs(said["cell"] - reading.inner["cell.0"]).max() < 1e-13
-    gates = np.concatenate([said[letter] for letter in "ifgo"], axis=1)
+    computed = case.run_case()
+    assert np.abs(computed["logits"] - reading.logits).max() < 1e-13
+    assert np.abs(computed["cell"] - reading.inner["cell.0"]).max() < 1e-13
+    gates = np.concatenate([computed[letter] for letter in "ifgo"], axis=1)
     assert np.abs(gates - reading.inner["gates.0"]).max() < 1e-13
 
 
 @pytest.mark.parametrize("shown", [("hidden",), ("cell", "hidden"), ("logits",)], ids="+".join)
 def test_every_guess_is_told_from_every_other(shown):
     for guess in GUESSES:
-        answer = {name: case.said_by(guess.variant)[name] for name in shown}
-        found = explain(answer, case.said_by, 1e-5)
+        answer = {name: case.run_case(guess.variant)[name] for name in shown}
+        found = find_guess(answer, case.run_case, 1e-5)
         assert found is guess, f"{guess.said}: {found and found.said}"
     print(f"{len(GUESSES)} mistakes named from {' and '.join(shown)} alone")
 
@@ -77,17 +77,17 @@ def test_two_mistakes_at_once_are_both_named():
     dice = np.random.default_rng(0)
     for _ in range(5):
         one, other = (OTHERS[0], GUESSES[dice.integers(23)])
-        guess = explain({"hidden": case.said_by((one & other).variant)["hidden"]}, case.said_by, 1e-5)
+        guess = find_guess({"hidden": case.run_case((one & other).variant)["hidden"]}, case.run_case, 1e-5)
         assert guess is not None
         assert set(guess.changes) == {"bias", "order"}
         assert guess.variant == Variant(bias=0.0, order=other.changes["order"])
 
 
 def test_what_no_guess_explains_is_still_placed(tmp_path):
-    body = template("numpy").replace("sigmoid(f)", "0.9 * sigmoid(f)")
+    body = make_template("numpy").replace("sigmoid(f)", "0.9 * sigmoid(f)")
     verdict = compare_student(written(tmp_path, body))
     assert verdict.guess is None
-    tenth = 0.1 * case.said_by()["f"][0].max()
+    tenth = 0.1 * case.run_case()["f"][0].max()
     assert verdict.sentence == f"first difference at t=0, forget gate, {tenth:.2g}"
 
 
@@ -158,13 +158,13 @@ def test_rows_and_vectors_are_both_handed_in():
         c = f * c + i * np.tanh(g)
         return o * np.tanh(c), c
 
-    found = ask({"lstm_step": by_rows}, NUMPY)
-    assert np.abs(found["hidden"] - case.said_by()["hidden"]).max() < 1e-13
+    found = call_student({"lstm_step": by_rows}, NUMPY)
+    assert np.abs(found["hidden"] - case.run_case()["hidden"]).max() < 1e-13
 
 
 def test_two_files_are_held_against_each_other(tmp_path):
     one, other = (
-        written(tmp_path, text, f"{n}.py") for n, text in enumerate((template("numpy"), broken("numpy")))
+        written(tmp_path, text, f"{n}.py") for n, text in enumerate((make_template("numpy"), broken("numpy")))
     )
     assert str(compare_files(one, other).first).startswith("first difference at t=0, cell, ")
     assert (
@@ -196,13 +196,13 @@ def test_a_file_that_fails_is_one_line_for_its_author(text, message, tmp_path):
 
 
 def test_a_number_that_is_none_is_a_difference(tmp_path):
-    text = template("numpy").replace("h = o *", "h = float('nan') *")
+    text = make_template("numpy").replace("h = o *", "h = float('nan') *")
     assert "hidden state, nan" in compare_student(written(tmp_path, text)).sentence
 
 
 def test_the_command_prints_the_template_and_json(tmp_path):
     printed = CliRunner().invoke(command, ["--template", "numpy"])
-    assert printed.output == template("numpy")
+    assert printed.output == make_template("numpy")
     path = written(tmp_path, broken("numpy"))
     line = json.loads(CliRunner().invoke(command, ["reference", str(path), "--json"]).output)
     assert line["student"]["sentence"] == BROKEN
@@ -214,7 +214,7 @@ def test_the_command_prints_the_template_and_json(tmp_path):
 def test_our_process_imports_no_framework(tmp_path):
     script = (
         "import sys; from minilm.comparison.student.compare import compare_student; "
-        f"compare_student({str(written(tmp_path, template('numpy')))!r}); "
+        f"compare_student({str(written(tmp_path, make_template('numpy')))!r}); "
         "print([name for name in ('torch', 'tensorflow') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
@@ -255,14 +255,14 @@ def test_a_wrapped_net_is_held_against_any_model():
     pytest.importorskip("torch")
     from minilm.backends import create, wrap
 
-    reference = create("numpy", case.CONFIG, weights=case.weights())
+    reference = create("numpy", case.CONFIG, weights=case.make_weights())
     arrays = reference.weights()
     equal = compare_models(reference, wrap(small_net(arrays)), [1, 2, 3, 2, 1])
     assert equal.sentence.startswith("equal to numpy at all 5 steps: logits within")
     other = compare_models(reference, wrap(small_net(arrays, (0, 1, 3, 2))), [1, 2, 3, 2, 1])
     assert other.sentence.startswith("first difference at t=0, candidate, ")
     assert other.sentence.endswith("; equal to numpy if the gates are ordered i,f,o,g")
-    ours = compare_models(reference, create("torch", case.CONFIG, weights=case.weights()), [1, 2, 3])
+    ours = compare_models(reference, create("torch", case.CONFIG, weights=case.make_weights()), [1, 2, 3])
     assert ours.equal
     assert ours.compared == (
         "input gate", "forget gate", "candidate", "output gate", "cell", "hidden state", "logits"
@@ -275,7 +275,7 @@ def test_models_of_other_vocabularies_and_mixed_subjects_are_refused(tmp_path):
 
     with pytest.raises(MinilmError, match="one vocabulary"):
         compare_models(create("numpy", case.CONFIG), create("numpy", ModelConfig(8, 3, 4)), [1])
-    path = written(tmp_path, template("numpy"))
+    path = written(tmp_path, make_template("numpy"))
     found = CliRunner().invoke(command, [str(tmp_path), str(path)]).exception
     assert "A file is compared with reference or with a file" in str(found)
 

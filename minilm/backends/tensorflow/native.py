@@ -1,6 +1,6 @@
 """The net trained as Keras does it by default: its own first weights, sparse slices, keras.optimizers.Adam.
 
-What it does unlike PyTorch can be made neutral, one row of the comparison at a time.
+What it does unlike PyTorch can be made neutral, one default of the comparison at a time.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from minilm.records import Array, ModelConfig
 
 from minilm.backends.tensorflow.net import keras, tf  # isort: skip - with their settings
 
-__all__ = ["ROWS", "NativeTensorFlow"]
+__all__ = ["DEFAULTS", "NativeTensorFlow"]
 
-ROWS = (
+DEFAULTS = (
     *("embedding_init", "kernel_init", "recurrent_init", "bias_init", "head_init"),
     *("adam_epsilon", "adam_epsilon_hat", "adam_constants", "embedding_sparse"),
 )
@@ -50,7 +50,7 @@ class NativeTensorFlow:
     ) -> tuple[Array, Mapping[str, Array]]:
         """Losses (steps,), nats per token, and the weights after; batches of inputs, targets, mask (B, T)."""
         for name, variable in self._variables.items():
-            variable.assign(self._ours[name] if _init_row(name) in neutral else self._theirs[name])
+            variable.assign(self._ours[name] if _init_default(name) in neutral else self._theirs[name])
         apply, losses = self._optimizer(rate, neutral), []
         for step, (inputs, targets, mask) in enumerate(batches, 1):
             loss, gradients = self._gradients(
@@ -104,10 +104,10 @@ class _Adam:
             variable.assign(tf.zeros_like(variable.value))
 
 
-def _init_row(name: str) -> str:
-    """The row that a canonical array's first values belong to.
+def _init_default(name: str) -> str:
+    """The default that gives a canonical array its first values.
 
-    >>> _init_row("lstm.0.kernel"), _init_row("head.bias")
+    >>> _init_default("lstm.0.kernel"), _init_default("head.bias")
     ('kernel_init', 'head_init')
     """
     return f"{name.split('.')[-1] if name.startswith('lstm') else name.split('.')[0]}_init"

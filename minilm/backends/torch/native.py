@@ -1,6 +1,6 @@
 """The net trained as PyTorch does it by default: its own first weights, two biases, torch.optim.Adam.
 
-What it does unlike Keras can be made neutral, one row of the comparison at a time.
+What it does unlike Keras can be made neutral, one default of the comparison at a time.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from minilm import weights as canonical
 from minilm.backends.torch.net import Net, canonical_view, turned
 from minilm.records import Array, ModelConfig
 
-__all__ = ["ROWS", "NativeTorch"]
+__all__ = ["DEFAULTS", "NativeTorch"]
 
-ROWS = ("two_biases", "embedding_init", "kernel_init", "recurrent_init", "bias_init", "head_init")
+DEFAULTS = ("two_biases", "embedding_init", "kernel_init", "recurrent_init", "bias_init", "head_init")
 
 NAMES = {"kernel": "weight_ih_l0", "recurrent": "weight_hh_l0", "bias": "bias_ih_l0"}
 
@@ -50,7 +50,7 @@ class NativeTorch:
         return np.array(losses), _weights(net)
 
     def _net(self, neutral: frozenset[str]) -> Net:
-        """torch's own draws (of one seed), and over them the canonical arrays where a row is neutral."""
+        """torch's own draws (of one seed), and over them the canonical arrays where a default is neutral."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.config.seed)
             net = Net(self.config).to(self._kind)

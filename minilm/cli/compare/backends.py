@@ -48,9 +48,9 @@ def mode_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def run_mode(options: dict[str, Any], as_lines: bool) -> int | None:
     """Run the mode that the options ask for; its exit code, or None where none of them is meant."""
     if options["template"]:
-        from minilm.comparison.student.contract import template
+        from minilm.comparison.student.contract import make_template
 
-        click.echo(template(options["template"]), nl=False)
+        click.echo(make_template(options["template"]), nl=False)
         return 0
     if options["subjects"]:
         from minilm.cli.compare import student as compare_student

@@ -8,10 +8,10 @@ from typing import Any
 
 import click
 
-from minilm.comparison.defaults import ROWS, Experiment
+from minilm.comparison.defaults import DEFAULTS, Experiment
 from minilm.comparison.defaults.diagnosis import Diagnosis, Subject, diagnose
-from minilm.comparison.defaults.ladder import Rung, climb, heights
-from minilm.comparison.defaults.native import Native, natives
+from minilm.comparison.defaults.ladder import LadderStep, apply_corrections, count_steps
+from minilm.comparison.defaults.native import NativeFramework, create_natives
 from minilm.errors import MinilmError
 from minilm.faces import console
 from minilm.faces.comparison import diagnosis_lines, ladder_table, row_lines
@@ -22,7 +22,7 @@ __all__ = ["explain", "show", "show_ladder", "show_rows", "with_rows"]
 
 def show_rows() -> int:
     """Print every row; exit code 0."""
-    console.write(row_lines(ROWS.values()), sys.stdout)
+    console.write(row_lines(DEFAULTS.values()), sys.stdout)
     return 0
 
 
@@ -44,7 +44,7 @@ def show(reference: Subject, suspect: Subject, as_lines: bool) -> int:
 
 def _fields(found: Diagnosis) -> dict[str, Any]:
     causes = [
-        {"row": one.row.name, "alone": one.alone.apart, "where": one.alone.where, "left": one.left}
+        {"row": one.default.name, "alone": one.alone.apart, "where": one.alone.where, "left": one.left}
         for one in found.causes
     ]
     gaps = {"found": found.found.apart, "where": found.found.where, "unexplained": found.unexplained.apart}
@@ -64,7 +64,7 @@ def explain(options: dict[str, Any], as_lines: bool) -> int:
 def show_ladder(options: dict[str, Any], as_lines: bool) -> int:
     """Print the rungs, and draw them with --plot; exit code 1 where the last correction leaves a gap."""
     reference, suspect = _pair(options)
-    rungs = list(_shown(climb(reference, suspect), heights(reference, suspect)))
+    rungs = list(_shown(apply_corrections(reference, suspect), count_steps(reference, suspect)))
     tolerance = reference.tolerance
     if options["plot"]:
         from minilm.faces.plots import save
@@ -85,14 +85,14 @@ def show_ladder(options: dict[str, Any], as_lines: bool) -> int:
     return 0 if [rung for rung in rungs if not rung.left_out][-1].losses <= tolerance else 1
 
 
-def _pair(options: dict[str, Any]) -> tuple[Native, Native]:
+def _pair(options: dict[str, Any]) -> tuple[NativeFramework, NativeFramework]:
     if options["steps"] < 1:
         raise MinilmError(f"--steps must be at least 1, got {options['steps']}")
     names = [name.strip() for name in (options["native"] or PAIR).split(",")]
-    return natives(names, options["steps"], options["dtype"])
+    return create_natives(names, options["steps"], options["dtype"])
 
 
-def _shown(rungs: Iterator[Rung], total: int) -> Iterator[Rung]:
+def _shown(rungs: Iterator[LadderStep], total: int) -> Iterator[LadderStep]:
     """The same rungs, with a progress bar on the terminal's standard error."""
     from rich.console import Console
     from rich.progress import track

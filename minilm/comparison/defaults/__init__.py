@@ -1,9 +1,6 @@
-"""The differences between PyTorch and Keras on this language model, by name, and a NumPy pair that has them.
+"""How the defaults of PyTorch and Keras differ on this language model, by name, and the diagnosis."""
 
-One file per family; table.py lists the rows, experiment.py puts the families together.
-"""
+from minilm.comparison.defaults.diagnosis import Diagnosis, Experiment, diagnose
+from minilm.comparison.defaults.table import DEFAULTS, INJECTABLE, Default
 
-from minilm.comparison.defaults.experiment import Experiment
-from minilm.comparison.defaults.table import INJECTABLE, ROWS, Row, named
-
-__all__ = ["INJECTABLE", "ROWS", "Experiment", "Row", "named"]
+__all__ = ["DEFAULTS", "INJECTABLE", "Default", "Diagnosis", "Experiment", "diagnose"]

@@ -1,6 +1,6 @@
-"""The ladder: two frameworks with their defaults, made equal one correction at a time; and leaving one out.
+"""The ladder: two frameworks with their defaults, made equal one correction at a time; then all but one.
 
-A rung says how far the losses of a whole run part, and the weights after it.
+Every step trains both frameworks, and measures how far their losses and their last weights differ.
 """
 
 from __future__ import annotations
@@ -8,24 +8,26 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
-
-from minilm.comparison.defaults.native import Native
+from minilm.comparison.defaults.native import NativeFramework
+from minilm.comparison.defaults.net_defaults import FIRST_WEIGHTS
+from minilm.difference import absolute_difference, largest_difference
 from minilm.frozen import one_line
 from minilm.records import Array
 
-__all__ = ["CORRECTIONS", "Rung", "climb", "heights"]
-
-WEIGHTS = ("embedding_init", "kernel_init", "recurrent_init", "bias_init", "head_init")
+__all__ = ["CORRECTIONS", "LadderStep", "apply_corrections", "count_steps"]
 
 CORRECTIONS = ("two_biases", "adam_epsilon", "adam_epsilon_hat", "embedding_sparse", "adam_constants")
 
 
 @dataclass(frozen=True, eq=False)
-class Rung:
-    """label: what is neutral here; apart (steps,): difference of the losses at every step, nats per token.
+class LadderStep:
+    """Two frameworks with some of their defaults neutral.
 
-    left_out: whether all but one is neutral; weights: the largest difference of a weight after the run.
+    Attributes:
+        label: what is neutral in this step.
+        left_out: True where all corrections but one are applied.
+        apart: the difference of the losses at every training step, (steps,), nats per token.
+        weights: the largest difference of a weight after the training.
     """
 
     label: str
@@ -37,35 +39,44 @@ class Rung:
 
     @property
     def losses(self) -> float:
-        """The largest difference of the losses over all steps."""
+        """The largest difference of the losses over all training steps."""
         return float(self.apart.max())
 
 
-def heights(reference: Native, suspect: Native) -> int:
-    """How many rungs a climb has."""
-    return 2 + 2 * len(_corrections(reference, suspect))
+def count_steps(reference: NativeFramework, suspect: NativeFramework) -> int:
+    """Return how many steps apply_corrections yields for two frameworks."""
+    return 2 + 2 * len(_find_corrections(reference, suspect))
 
 
-def _corrections(reference: Native, suspect: Native) -> list[str]:
-    return [name for name in CORRECTIONS if name in (*reference.rows, *suspect.rows)]
+def _find_corrections(reference: NativeFramework, suspect: NativeFramework) -> list[str]:
+    return [name for name in CORRECTIONS if name in (*reference.defaults, *suspect.defaults)]
 
 
-def climb(reference: Native, suspect: Native) -> Iterator[Rung]:
-    """From the defaults over copied weights to every correction; then all but one, for each of them."""
-    steps, neutral = _corrections(reference, suspect), frozenset()
-    yield _rung("defaults", reference, suspect, neutral)
-    neutral |= frozenset(WEIGHTS)
-    yield _rung("weights copied", reference, suspect, neutral)
-    for name in steps:
+def apply_corrections(reference: NativeFramework, suspect: NativeFramework) -> Iterator[LadderStep]:
+    """Go from the plain defaults to every correction; then leave out each of them once.
+
+    Args:
+        reference: one framework.
+        suspect: another one, on the same batches.
+    """
+    names, neutral = _find_corrections(reference, suspect), frozenset()
+    yield _measure("defaults", reference, suspect, neutral)
+    neutral |= FIRST_WEIGHTS
+    yield _measure("weights copied", reference, suspect, neutral)
+    for name in names:
         neutral |= {name}
-        yield _rung(f"+ {name}", reference, suspect, neutral)
-    for name in steps:
-        yield _rung(f"all but {name}", reference, suspect, neutral - {name}, left_out=True)
+        yield _measure(f"+ {name}", reference, suspect, neutral)
+    for name in names:
+        yield _measure(f"all but {name}", reference, suspect, neutral - {name}, left_out=True)
 
 
-def _rung(
-    label: str, reference: Native, suspect: Native, neutral: frozenset[str], left_out: bool = False
-) -> Rung:
+def _measure(
+    label: str,
+    reference: NativeFramework,
+    suspect: NativeFramework,
+    neutral: frozenset[str],
+    left_out: bool = False,
+) -> LadderStep:
     (losses, weights), (other_losses, other_weights) = reference.run(neutral), suspect.run(neutral)
-    furthest = max(float(np.abs(weights[name] - other_weights[name]).max()) for name in weights)
-    return Rung(label, left_out, np.abs(losses - other_losses), furthest)
+    largest = max(largest_difference(weights[name], other_weights[name]) for name in weights)
+    return LadderStep(label, left_out, absolute_difference(losses, other_losses), largest)

@@ -1,6 +1,7 @@
-"""A small language model whose gradient keeps the embedding's slices apart, for rows that differ there.
+"""A small language model on which the frameworks' defaults are tried.
 
-The arithmetic is the NumPy backend's; only the last sum over repeated ids is left to the caller.
+Its arithmetic is the NumPy backend's. Its gradient keeps one slice of the embedding for each place of the
+batch, because some defaults treat these slices before they are summed.
 """
 
 from __future__ import annotations
@@ -18,14 +19,30 @@ from minilm.records import Array, ModelConfig
 from minilm.training.batches import Batch
 from minilm.weights import initial
 
-__all__ = ["CONFIG", "Slices", "batch", "gradients", "hidden", "layer", "logits", "start"]
+__all__ = [
+    "CONFIG",
+    "Slices",
+    "compute_gradients",
+    "make_batch",
+    "make_weights",
+    "read_hidden",
+    "run_hidden",
+    "run_logits",
+]
 
 CONFIG = ModelConfig(vocab_size=11, embedding_size=5, hidden_size=6)
 
 
 @dataclass(frozen=True, eq=False)
 class Slices:
-    """ids (T, B), and rows (T, B, E): what each place owes to the loss; dense: the other gradients."""
+    """The gradients of one batch.
+
+    Attributes:
+        loss: the masked mean, nats per token.
+        ids: the ids that were read, (T, B).
+        rows: the gradient at the embedding of each place, (T, B, E).
+        dense: the gradients of the other parameters by canonical name.
+    """
 
     loss: float
     ids: Array
@@ -35,13 +52,22 @@ class Slices:
     __repr__ = one_line
 
 
-def start(dtype: str = "float64") -> dict[str, Array]:
-    """The canonical arrays that every run begins with."""
+def make_weights(dtype: str = "float64") -> dict[str, Array]:
+    """Return the canonical arrays with which every run begins.
+
+    Args:
+        dtype: "float32" or "float64".
+    """
     return initial(CONFIG, dtype)
 
 
-def batch(step: int = 0, *, padded: bool = False) -> Batch:
-    """Ids with repetitions and with a real id 0 among them; padded: the last row ends after three."""
+def make_batch(step: int = 0, *, padded: bool = False) -> Batch:
+    """Return a batch whose ids are repeated and contain a real id 0.
+
+    Args:
+        step: the number of the batch; each has other ids.
+        padded: True to end the last row after three tokens.
+    """
     ids = generator(0, "rows", step).integers(0, CONFIG.vocab_size, (3, 7))
     ids[0, 1:4] = 4
     ids[1, 2] = 0
@@ -51,34 +77,51 @@ def batch(step: int = 0, *, padded: bool = False) -> Batch:
     return Batch(ids[:, :-1], ids[:, 1:], mask)
 
 
-def layer(arrays: Mapping[str, Array]) -> Layer:
-    """The one LSTM layer of canonical arrays."""
+def _layer_of(arrays: Mapping[str, Array]) -> Layer:
     return Layer(*(arrays[f"lstm.0.{part}"] for part in Layer._fields))
 
 
-def hidden(arrays: Mapping[str, Array], values: Array) -> Array:
-    """Hidden states (B, T, H) of embeddings (B, T, E), from nothing."""
+def run_hidden(arrays: Mapping[str, Array], values: Array) -> Array:
+    """Return the hidden states of embeddings, from a state of 0.
+
+    Args:
+        arrays: canonical arrays.
+        values: embeddings (B, T, E).
+
+    Returns:
+        Hidden states (B, T, H).
+    """
     zeros = np.zeros((len(values), arrays["lstm.0.recurrent"].shape[0]), values.dtype)
-    trace = forward_through_time(layer(arrays), values.swapaxes(0, 1), zeros, zeros)
+    trace = forward_through_time(_layer_of(arrays), values.swapaxes(0, 1), zeros, zeros)
     return trace.hidden[1:].swapaxes(0, 1)
 
 
-def logits(arrays: Mapping[str, Array], ids: Array) -> Array:
-    """Logits (B, T, V) of ids (B, T)."""
-    return hidden(arrays, arrays["embedding"][ids]) @ arrays["head.kernel"] + arrays["head.bias"]
+def read_hidden(arrays: Mapping[str, Array], ids: Array) -> Array:
+    """Return the hidden states (B, T, H) of ids (B, T)."""
+    return run_hidden(arrays, arrays["embedding"][ids])
 
 
-def gradients(arrays: Mapping[str, Array], given: Batch) -> Slices:
-    """Loss (the masked mean, nats) and gradients of one batch."""
-    ids, targets, count = given.inputs.T, given.targets.T, given.mask.sum()
-    zeros = np.zeros((len(given.inputs), CONFIG.hidden_size))
+def run_logits(arrays: Mapping[str, Array], ids: Array) -> Array:
+    """Return the logits (B, T, V) of ids (B, T)."""
+    return read_hidden(arrays, ids) @ arrays["head.kernel"] + arrays["head.bias"]
+
+
+def compute_gradients(arrays: Mapping[str, Array], batch: Batch) -> Slices:
+    """Return the loss and the gradients of one batch.
+
+    Args:
+        arrays: canonical arrays.
+        batch: ids and mask, (B, T) each.
+    """
+    ids, targets, count = batch.inputs.T, batch.targets.T, batch.mask.sum()
+    zeros = np.zeros((len(batch.inputs), CONFIG.hidden_size))
     kernel, bias = arrays["head.kernel"], arrays["head.bias"]
-    trace = forward_through_time(layer(arrays), arrays["embedding"][ids], zeros, zeros)
+    trace = forward_through_time(_layer_of(arrays), arrays["embedding"][ids], zeros, zeros)
     top = trace.hidden[1:]
     losses, probabilities = softmax_cross_entropy(compute_logits(kernel, bias, top), targets)
-    d_logits = logits_gradient(probabilities, targets, given.mask.T / count)
+    d_logits = logits_gradient(probabilities, targets, batch.mask.T / count)
     d_top, d_kernel, d_bias = head_gradients(kernel, top, d_logits)
-    rows, d_layer = backward_through_time(layer(arrays), trace, d_top)
+    rows, d_layer = backward_through_time(_layer_of(arrays), trace, d_top)
     dense = {f"lstm.0.{name}": array for name, array in d_layer._asdict().items()}
     dense |= {"head.kernel": d_kernel, "head.bias": d_bias}
-    return Slices(float((losses * given.mask.T).sum() / count), ids, rows, dense)
+    return Slices(float((losses * batch.mask.T).sum() / count), ids, rows, dense)

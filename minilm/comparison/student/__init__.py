@@ -1,1 +1,1 @@
-"""A student's LSTM compared with the reference, and the mistake named."""
+"""Compare a student's LSTM with the reference, and name the mistake."""

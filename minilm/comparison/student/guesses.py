@@ -1,35 +1,41 @@
-"""Named guesses at what is wrong with a student's LSTM; one is right when it makes the numbers equal.
+"""Named guesses at what is wrong with a student's LSTM; a guess is right when it makes the numbers equal.
 
-Every guess is a change of the reference (lstm_variants.py). One change is tried before two at once.
+Every guess is a change of the reference (reference_cell.py). Single changes are tried before pairs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations, permutations
-from typing import Any
 
 import numpy as np
 
-from minilm.comparison.student.reference_cell import CELLS, LETTERS, Variant
+from minilm.comparison.student.reference_cell import CELLS, LETTERS, REFERENCE, Variant
+from minilm.difference import largest_difference
 from minilm.records import Array
 
-__all__ = ["GUESSES", "Guess", "explain"]
+__all__ = ["GUESSES", "Guess", "find_guess"]
 
 
 @dataclass(frozen=True)
 class Guess:
-    """said: ends the sentence "equal to the reference if ..."; mend: what the student should do."""
+    """One mistake that a student may have made.
+
+    Attributes:
+        said: the end of the sentence "equal to the reference if ...".
+        mend: how the student can fix it.
+        changes: the fields of Variant that the mistake changes, with their values.
+    """
 
     said: str
     mend: str
-    changes: Mapping[str, Any]
+    changes: Mapping[str, str | float | bool]
 
     @property
     def variant(self) -> Variant:
         """The reference with these changes."""
-        return Variant(**self.changes)
+        return replace(REFERENCE, **self.changes)
 
     def __and__(self, other: Guess) -> Guess:
         return Guess(
@@ -37,22 +43,24 @@ class Guess:
         )
 
 
-def _order(letters: tuple[str, ...]) -> Guess:
-    read = ",".join(letters)
+def _guess_order(letters: tuple[str, ...]) -> Guess:
+    order = ",".join(letters)
     return Guess(
-        f"the gates are ordered {read}",
-        f"the blocks of 4H are i,f,g,o; the code reads them as {read}",
+        f"the gates are ordered {order}",
+        f"the blocks of 4H are i,f,g,o; the code reads them as {order}",
         {"order": "".join(letters)},
     )
 
 
-ORDERS = tuple(_order(letters) for letters in permutations(LETTERS) if "".join(letters) != LETTERS)
+ORDERS = tuple(_guess_order(letters) for letters in permutations(LETTERS) if "".join(letters) != LETTERS)
 
 OTHERS = (
     Guess("its bias is left out", "add the bias to the four blocks", {"bias": 0.0}),
     Guess("its bias is added twice", "there is one bias: add it once", {"bias": 2.0}),
     Guess(
-        "1 is added to its forget gate", "the bias holds the forget gate's 1: add none", {"forget_bias": 1.0}
+        "1 is added to its forget gate",
+        "the bias already contains the forget gate's 1: add none",
+        {"forget_bias": 1.0},
     ),
     Guess("1 is taken from its forget gate", "use the bias as it is", {"forget_bias": -1.0}),
     Guess("g goes through sigmoid", "the candidate g goes through tanh", {"g": "sigmoid"}),
@@ -95,7 +103,7 @@ OTHERS = (
         {"kernel": "reshaped", "recurrent": "reshaped"},
     ),
     Guess(
-        "the four gates of a unit stand side by side",
+        "the four gates of a unit are neighbours",
         "split 4H into four blocks of H: reshape (4, H)",
         {"blocks": False},
     ),
@@ -107,23 +115,27 @@ OTHERS = (
 GUESSES: tuple[Guess, ...] = (*ORDERS, *OTHERS)
 
 
-def _in_turn() -> Iterator[Guess]:
+def _list_guesses() -> Iterator[Guess]:
+    """Yield every single guess, then every pair that changes different fields."""
     yield from GUESSES
     for one, other in combinations(GUESSES, 2):
         if not set(one.changes) & set(other.changes):
             yield one & other
 
 
-def explain(
-    answer: Mapping[str, Array], model: Callable[[Variant], Mapping[str, Array]], tolerance: float
+def find_guess(
+    answer: Mapping[str, Array], compute: Callable[[Variant], Mapping[str, Array]], tolerance: float
 ) -> Guess | None:
-    """The first guess under which the model gives the answer's arrays, or None.
+    """Return the first guess under which the reference gives the student's numbers, or None.
 
-    model: a variant to its arrays, by the names of the answer's.
+    Args:
+        answer: the student's arrays by name.
+        compute: returns the arrays of a variant, by the same names.
+        tolerance: the largest difference that counts as equal.
     """
     with np.errstate(over="ignore", invalid="ignore"):
-        for guess in _in_turn():
-            said = model(guess.variant)
-            if all(np.abs(said[name] - array).max() <= tolerance for name, array in answer.items()):
+        for guess in _list_guesses():
+            computed = compute(guess.variant)
+            if all(largest_difference(array, computed[name]) <= tolerance for name, array in answer.items()):
                 return guess
     return None

@@ -1,7 +1,7 @@
-"""The process that runs a student's file and writes down what it answered: python -m ... FILE ANSWER.
+"""The process that runs a student's file and writes down what it computed: python -m ... FILE ANSWER.
 
-It keeps a crash, an endless loop and a framework's import away from the caller. It is no sandbox: the code
-may do what its user may do.
+It keeps a crash, an endless loop and the import of a framework away from the caller. It is no sandbox: the
+code may do whatever its user may do.
 """
 
 from __future__ import annotations
@@ -20,26 +20,31 @@ from typing import Any
 import numpy as np
 
 from minilm.backends import wrap
-from minilm.comparison.student.contract import Framework, ask
+from minilm.comparison.student.contract import Framework, call_student
 from minilm.errors import MinilmError
 
 __all__ = ["main"]
 
 
 def main(file: str, answer: str) -> None:
-    """Ask the file, and write {"arrays": ...} or {"error": one line} as JSON."""
+    """Run a student's file on the case and write the result as JSON.
+
+    Args:
+        file: the path of the student's file.
+        answer: the path to write to: {"arrays": ...}, or {"error": one line}.
+    """
+    content: dict[str, Any]
     try:
-        names = _loaded(file)
-        arrays = ask(names, _framework(names))
-        said: dict[str, Any] = {"arrays": {name: array.tolist() for name, array in arrays.items()}}
-    except (
-        BaseException
-    ) as error:  # whatever a student's file does, SystemExit too, is one line for its author
-        said = {"error": _one_line(error, file)}
-    Path(answer).write_text(json.dumps(said), "utf-8")
+        names = _import_file(file)
+        arrays = call_student(names, _find_framework(names))
+        content = {"arrays": {name: array.tolist() for name, array in arrays.items()}}
+    # Whatever a student's file raises, SystemExit too, becomes one line for its author.
+    except BaseException as error:
+        content = {"error": _describe_error(error, file)}
+    Path(answer).write_text(json.dumps(content), "utf-8")
 
 
-def _loaded(file: str) -> dict[str, Any]:
+def _import_file(file: str) -> dict[str, Any]:
     sys.path.insert(0, str(Path(file).parent))
     spec = spec_from_file_location("student", file)
     if spec is None or spec.loader is None:
@@ -50,27 +55,27 @@ def _loaded(file: str) -> dict[str, Any]:
     return vars(module)
 
 
-def _framework(names: Mapping[str, Any]) -> Framework:
-    """The framework that the file imports: NumPy where it imports none."""
-    roots = {_root(value) for value in names.values()}
-    if "torch" in roots and roots & {"tensorflow", "keras"}:
+def _find_framework(names: Mapping[str, Any]) -> Framework:
+    """Return the framework that the file imports, or NumPy where it imports none."""
+    packages = {_package_of(value) for value in names.values()}
+    if "torch" in packages and packages & {"tensorflow", "keras"}:
         raise MinilmError("The file imports both torch and TensorFlow; import the one that its LSTM is in")
-    if "torch" in roots:
-        arrays = import_module("minilm.backends.torch.net")
-        return Framework("torch", arrays.tensor, arrays.array, wrap)
-    if roots & {"tensorflow", "keras"}:
-        arrays = import_module("minilm.backends.tensorflow.net")
-        return Framework("tensorflow", arrays.tensor, arrays.array, wrap)
+    if "torch" in packages:
+        net = import_module("minilm.backends.torch.net")
+        return Framework("torch", net.tensor, net.array, wrap)
+    if packages & {"tensorflow", "keras"}:
+        net = import_module("minilm.backends.tensorflow.net")
+        return Framework("tensorflow", net.tensor, net.array, wrap)
     return Framework("numpy", np.array, lambda value: np.asarray(value, np.float64))
 
 
-def _root(value: Any) -> str:
+def _package_of(value: Any) -> str:
     name = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
     return name.split(".")[0] if isinstance(name, str) else ""
 
 
-def _one_line(error: BaseException, file: str) -> str:
-    """What went wrong, with the last line of the student's own file that was on the way."""
+def _describe_error(error: BaseException, file: str) -> str:
+    """Return one line: the error, and the last line of the student's own file that led to it."""
     text = " ".join(str(error).split())[:300]
     if isinstance(error, MinilmError):
         return text
