@@ -1,7 +1,8 @@
-"""A corpus as SentencePiece can take it: checked, cut into sentences, sampled when very large.
+"""A corpus as SentencePiece can learn from it: checked, cut into sentences, sampled when very large.
 
-Files are read block by block and never held whole. SentencePiece leaves out, without a word, what has more
-than 4,192 bytes or holds U+2585, and reads U+2581 as a space and NUL as an end: so lines are cut there.
+Files are read block by block, so a large file needs little memory. SentencePiece silently skips a line of
+more than 4,192 bytes or with a U+2585 in it, reads U+2581 as a space, and stops at NUL. So lines are cut at
+those characters.
 """
 
 from __future__ import annotations
@@ -16,9 +17,18 @@ from typing import BinaryIO
 
 from tokenizer.errors import TokenizerError
 
-__all__ = ["SAMPLE_BYTES", "file_blocks", "sampled", "sentences", "text_blocks"]
+__all__ = [
+    "SAMPLE_BYTES",
+    "SPACE_MARK",
+    "file_blocks",
+    "refuse_surrogates",
+    "sampled",
+    "sentences",
+    "text_blocks",
+]
 
 SAMPLE_BYTES = 50_000_000
+SPACE_MARK = "\u2581"  # how SentencePiece writes a space in its pieces
 _LONGEST = 1_000  # characters; four bytes each stay under SentencePiece's 4,192
 _UNLEARNABLE = re.compile("[\0\u2581\u2585]+")
 _ODD = re.compile("[\0\r\u2581\u2585]")
@@ -29,21 +39,26 @@ Path_ = str | os.PathLike[str]
 
 
 def file_blocks(files: Iterable[Path_]) -> Iterator[str]:
-    """UTF-8 files in blocks of whole lines; a folder, a missing file or a wrong byte is named."""
+    """Yield the text of UTF-8 files in blocks of whole lines.
+
+    Raises:
+        TokenizerError: for a folder, a file that cannot be read, or bytes that are not UTF-8.
+    """
     for name in files:
         path = Path(name)
         if path.is_dir():
-            raise TokenizerError(f"a text file is wanted, {path} is a folder; name the files in it")
+            raise TokenizerError(f"a text file is needed, {path} is a folder; name the files in it")
         try:
             with path.open("rb") as stream:
-                yield from _decoded(stream, path)
+                yield from _decode_blocks(stream, path)
         except OSError as error:
             reason = error.strerror or type(error).__name__
             raise TokenizerError(f"cannot read {path}: {reason}; check the name") from None
 
 
-def _decoded(stream: BinaryIO, path: Path) -> Iterator[str]:
+def _decode_blocks(stream: BinaryIO, path: Path) -> Iterator[str]:
     offset, line = 0, 1
+    # A block ends with a line, so no character is cut in two.
     while block := stream.read(_BLOCK) + stream.readline():
         try:
             yield block.decode()
@@ -59,69 +74,98 @@ def _decoded(stream: BinaryIO, path: Path) -> Iterator[str]:
 
 
 def text_blocks(texts: Iterable[str]) -> Iterator[str]:
-    """Texts given from Python; what is no text or cannot be UTF-8 is named."""
+    """Yield texts that were given from Python.
+
+    Raises:
+        TokenizerError: for an item that is no text, or that UTF-8 cannot write.
+    """
     if isinstance(texts, (str, bytes)):
-        raise TokenizerError(f"lines wants several texts, got one {type(texts).__name__}; write lines=[text]")
+        raise TokenizerError(
+            f"lines takes a list of texts, got one {type(texts).__name__}; write lines=[text]"
+        )
     for number, text in enumerate(texts):
         if not isinstance(text, str):
             raise TokenizerError(
-                f"lines wants texts, item {number} is {type(text).__name__}; decode it first"
+                f"lines takes texts, item {number} is {type(text).__name__}; decode it first"
             )
-        try:
-            text.encode()
-        except UnicodeEncodeError as error:
-            code = f"U+{ord(text[error.start]):04X}"
-            raise TokenizerError(
-                f"item {number} holds the lone surrogate {code} at character offset {error.start}; "
-                "it is no character, take it out"
-            ) from None
+        refuse_surrogates(text, f"item {number}")
         yield text
 
 
+def refuse_surrogates(text: str, name: str) -> None:
+    """Raise TokenizerError if UTF-8 cannot write this text, because half of a surrogate pair is in it.
+
+    Args:
+        text: the text to check.
+        name: what the error calls the text.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        code = f"U+{ord(text[error.start]):04X}"
+        raise TokenizerError(
+            f"{name} holds the lone surrogate {code} at character offset {error.start}; "
+            "it is not a character, remove it"
+        ) from None
+
+
 def sentences(text: str) -> list[str]:
-    """The lines of a text as SentencePiece can learn from them: at most 1,000 characters, cut before a space.
+    """Return the lines of a text, cut so that SentencePiece skips none of them.
+
+    A line has at most 1,000 characters; a longer one is cut before a space.
 
     >>> sentences("to be\\n\\nor not\\r\\nto\\0be")
     ['to be', 'or not', 'to', 'be']
     """
     lines = list(filter(None, text.split("\n")))
     if not _ODD.search(text) and len(max(lines, key=len, default="")) <= _LONGEST:
-        return lines  # nearly always, and then nothing is done line by line
+        # This is nearly always so, and it saves the work on each single line.
+        return lines
     parts = [part for line in lines for part in _UNLEARNABLE.split(line.rstrip("\r")) if part]
     return [cut for part in parts for cut in (_CUT.findall(part) if len(part) > _LONGEST else (part,))]
 
 
 def sampled(blocks: Iterable[str], seed: int, limit: int = SAMPLE_BYTES) -> tuple[list[str], str | None]:
-    """All sentences, or a seeded sample of at most `limit` bytes of UTF-8, and then a line that says so."""
+    """Return all sentences, or a sample of them if the text is too large.
+
+    Args:
+        blocks: the text, in blocks of whole lines.
+        seed: which sample to take.
+        limit: the largest size of the sample, in bytes of UTF-8.
+
+    Returns:
+        The sentences, and a line that says that a sample was taken, or None.
+    """
     kept: list[str] = []
     size = 0
     blocks = iter(blocks)
     for block in blocks:
         kept += sentences(block)
-        size += _width(block)
+        size += _size(block)
         if size > limit:
             return _sample(chain(kept, (part for block in blocks for part in sentences(block))), seed, limit)
     return kept, None
 
 
 def _sample(parts: Iterable[str], seed: int, limit: int) -> tuple[list[str], str | None]:
-    """Each sentence draws a number from (seed, its place); over the limit, the upper half is left out.
+    """Take a sample without knowing the size of the text beforehand.
 
-    The bar then stays there. So the size need not be known, and equal input gives an equal sample.
+    Each sentence draws a number from (seed, its place), and sentences below a threshold are kept. Whenever
+    the kept ones exceed the limit, the threshold is halved. Equal input gives an equal sample.
     """
     kept: list[tuple[int, str]] = []
     size = total = 0
-    bar = 1 << 64
+    threshold = 1 << 64
     for place, part in enumerate(parts):
-        width = _width(part)
-        total += width
-        if total <= limit or _draw(seed, place) < bar:
+        part_size = _size(part)
+        total += part_size
+        if total <= limit or _draw(seed, place) < threshold:
             kept.append((place, part))
-            size += width
+            size += part_size
         while size > limit:
-            bar //= 2
-            kept = [(at, part) for at, part in kept if _draw(seed, at) < bar]
-            size = sum(_width(part) for _, part in kept)
+            threshold //= 2
+            kept = [(at, part) for at, part in kept if _draw(seed, at) < threshold]
+            size = sum(_size(part) for _, part in kept)
     notice = (
         f"the text has {total / 1e6:,.1f} MB, above {limit / 1e6:g} MB: "
         f"trained on a sample of {size / 1e6:,.1f} MB (seed {seed})"
@@ -129,7 +173,7 @@ def _sample(parts: Iterable[str], seed: int, limit: int) -> tuple[list[str], str
     return [part for _, part in kept], notice if size < total else None
 
 
-def _width(text: str) -> int:
+def _size(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode())
 
 

@@ -1,7 +1,7 @@
-"""The one exception of the tokenizer: what is wrong, what was got, what to do, in one line."""
+"""The one exception of the tokenizer package."""
 
 __all__ = ["TokenizerError"]
 
 
 class TokenizerError(ValueError):
-    """A mistake that the user can mend; its text is one line."""
+    """A mistake that the user can fix; one line says what is wrong, what was got and what to do."""

@@ -1,7 +1,7 @@
-"""SentencePiece BPE with the course's settings: training, and the Tokenizer that comes of it.
+"""Train a SentencePiece BPE tokenizer with the course's settings.
 
-Lossless is the default: nothing is normalized and every byte has a piece, so the bytes of the pieces,
-joined, are the text. Lines are learnt one by one, so a newline is always a piece of its own.
+The default settings are lossless: nothing is normalized and every byte has a piece, so the bytes of the
+pieces, joined, are the text. SentencePiece learns line by line, so a newline is always a piece of its own.
 """
 
 from __future__ import annotations
@@ -25,12 +25,14 @@ _COMMON: dict[str, Any] = {
     "model_type": "bpe",
     "byte_fallback": True,
     "character_coverage": 1.0,
-    "num_threads": 1,  # it is stored in the model, and more threads need not give equal files
+    # The number is stored in the model, and several threads may give different files for equal input.
+    "num_threads": 1,
     "pad_id": 0,
     "unk_id": 1,
     "bos_id": 2,
     "eos_id": 3,
-    "hard_vocab_limit": False,  # then a vocabulary larger than the text allows is lowered, not refused
+    # A vocabulary larger than the text allows is lowered, not refused.
+    "hard_vocab_limit": False,
     "minloglevel": 2,
 }
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -53,36 +55,47 @@ def train(
     seed: int = 0,
     out: Path_ | None = None,
 ) -> Tokenizer:
-    """Learn a vocabulary of `vocab_size` pieces from UTF-8 files, or from texts given as `lines`.
+    """Learn a vocabulary from UTF-8 files or from texts. Equal input gives byte-identical models.
 
-    settings: "lossless" (every text comes back) or "nfkc" (folds runs of spaces and look-alikes such as ﬁ
-    and fi). Equal input gives byte-identical models. A vocabulary larger than the text allows is
-    lowered and `notices` of the result says so; `strict` refuses it. Of a text above 50 MB a sample
-    is taken, keyed by `seed`. out: where to save the model; an existing file is refused.
+    Args:
+        files: one path or several; give either these or `lines`.
+        lines: texts, in any number of parts.
+        vocab_size: how many pieces to learn. If the text allows fewer, the number is lowered and `notices` of
+            the result says so.
+        settings: "lossless" (every text decodes to itself) or "nfkc" (folds runs of spaces and look-alikes
+            such as ﬁ and fi).
+        strict: refuse a vocab_size that the text does not allow, instead of lowering it.
+        seed: which sample to take of a text above 50 MB.
+        out: where to save the model; None saves nothing. An existing file is refused.
+
+    Raises:
+        TokenizerError: if an argument is wrong, a file cannot be read, or there is nothing to learn from.
 
     >>> train(lines=["to be or not to be"] * 2, vocab_size=275).encode("to be")
     [261, 262]
     """
-    _check(files, lines, vocab_size, settings, out)
-    source = file_blocks(_listed(files)) if files is not None else text_blocks(lines or ())
+    _check_arguments(files, lines, vocab_size, settings, out)
+    source = file_blocks(_as_list(files)) if files is not None else text_blocks(lines or ())
     kept, sampling = sampled(source, seed)
     if not any(kept):
-        raise TokenizerError("there is nothing to learn from: the text is empty; give one with letters in it")
+        raise TokenizerError(
+            "there is nothing to learn from: the text is empty; give a text with letters in it"
+        )
     model = _learn(kept, vocab_size, SETTINGS[settings])
     tokenizer = Tokenizer(model, notices=(sampling,) if sampling else ())
     if tokenizer.vocab_size < vocab_size:
-        tokenizer = _lowered(tokenizer, vocab_size, strict)
+        tokenizer = _note_lowered_size(tokenizer, vocab_size, strict)
     if out is not None:
         tokenizer.save(out)
     return tokenizer
 
 
-def _listed(files: Path_ | Iterable[Path_]) -> Iterable[Path_]:
+def _as_list(files: Path_ | Iterable[Path_]) -> Iterable[Path_]:
     return [files] if isinstance(files, (str, os.PathLike)) else files
 
 
 def _learn(kept: Sequence[str], vocab_size: int, settings: Mapping[str, Any]) -> bytes:
-    """The bytes of the model that SentencePiece learns; its refusals in our words."""
+    """Return the bytes of the model that SentencePiece learns; rewrite its errors in plain words."""
     model = io.BytesIO()
     sizes = {"vocab_size": min(vocab_size, 2**31 - 1)}
     try:
@@ -96,30 +109,35 @@ def _learn(kept: Sequence[str], vocab_size: int, settings: Mapping[str, Any]) ->
                 f"each of its characters), got {vocab_size}"
             ) from None
         if "sentences_.empty" in str(error):
-            raise TokenizerError("there is nothing to learn from: the text is only whitespace") from None
-        raise TokenizerError(f"SentencePiece cannot train on this text: {error}") from None
+            raise TokenizerError(
+                "there is nothing to learn from: the text is only whitespace; give a text with letters in it"
+            ) from None
+        raise TokenizerError(f"SentencePiece cannot train on this text: {error}; try another text") from None
     return model.getvalue()
 
 
-def _lowered(tokenizer: Tokenizer, asked: int, strict: bool) -> Tokenizer:
+def _note_lowered_size(tokenizer: Tokenizer, asked: int, strict: bool) -> Tokenizer:
+    """Return the tokenizer with a notice that its vocabulary is smaller than asked; refuse it if strict."""
     largest = tokenizer.vocab_size
     if strict:
         raise TokenizerError(
             f"vocab_size {asked:,} is too large for this text: it allows {largest:,}; "
-            "give more text, or lower it"
+            "give more text, or a smaller vocab_size"
         )
     notice = f"vocabulary lowered from {asked:,} to {largest:,}, the largest this text allows"
     return Tokenizer(tokenizer.model_bytes, notices=(*tokenizer.notices, notice))
 
 
-def _check(files: object, lines: object, vocab_size: object, settings: str, out: Path_ | None) -> None:
+def _check_arguments(
+    files: object, lines: object, vocab_size: object, settings: str, out: Path_ | None
+) -> None:
     if (files is None) == (lines is None):
-        raise TokenizerError("train wants either files or lines, got both or neither")
+        raise TokenizerError("train takes either files or lines, got both or neither; give one of them")
     if not isinstance(vocab_size, int) or isinstance(vocab_size, bool) or vocab_size < 1:
         raise TokenizerError(f"vocab_size must be a whole number above 0, got {vocab_size!r}")
     if settings not in SETTINGS:
         raise TokenizerError(f"settings must be one of {', '.join(SETTINGS)}, got {settings!r}")
     if out is not None and Path(out).exists():
-        raise TokenizerError(f"{out} exists already; name another file, or remove it first")
+        raise TokenizerError(f"{out} already exists; name another file, or remove it first")
     if out is not None and not Path(out).absolute().parent.is_dir():
         raise TokenizerError(f"the folder of {out} does not exist; make it first")

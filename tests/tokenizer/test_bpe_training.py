@@ -6,8 +6,7 @@ from itertools import islice
 import pytest
 
 import tokenizer
-from tokenizer.bpe_training import train_merges
-from tokenizer.pieces_allowed import may_be_learnt
+from tokenizer.bpe_training import can_be_learned, train_merges
 
 
 def learnt_by_sentencepiece(lines, vocab_size):
@@ -68,6 +67,6 @@ def test_learning_is_a_stream_that_can_be_stopped_anywhere(lines):
     ],
 )
 def test_a_piece_is_short_within_a_word_and_of_one_script(piece, allowed):
-    assert may_be_learnt(piece) is allowed
+    assert can_be_learned(piece) is allowed
     theirs = learnt_by_sentencepiece([f"x{piece}x {piece}"] * 2, 5_000) if piece.strip() == piece else None
     assert theirs is None or (piece in theirs) is allowed

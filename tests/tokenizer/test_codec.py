@@ -80,7 +80,7 @@ def test_a_lone_surrogate_is_refused_with_its_offset(small, text, offset):
 
 
 def test_what_is_no_text_and_ids_out_of_range_are_refused(small):
-    with pytest.raises(TokenizerError, match="encode wants a text, got bytes"):
+    with pytest.raises(TokenizerError, match="encode takes a text, got bytes"):
         small.encode(b"fox")
     for token_id in (-1, 420):
         with pytest.raises(TokenizerError, match=f"ids go from 0 to 419, got {token_id}"):

@@ -85,7 +85,7 @@ def test_wrong_use_is_one_line(arguments, message):
 def test_an_existing_output_is_refused_before_any_work(tmp_path):
     out = tmp_path / "x.model"
     out.write_bytes(b"precious")
-    with pytest.raises(TokenizerError, match="exists already"):
+    with pytest.raises(TokenizerError, match="already exists"):
         tokenizer.train(lines=["a b"], out=out)
     assert out.read_bytes() == b"precious"
 

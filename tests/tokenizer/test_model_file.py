@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import tokenizer
-from tokenizer import TokenizerError, store
+from tokenizer import TokenizerError, model_file
 
 CHILD = """
 import random, sys, pathlib, tokenizer
@@ -108,7 +108,7 @@ def test_what_is_no_model_is_refused_in_one_line(tmp_path):
     for data in (b"", b"hello", b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x7f", b"\0" * 100, b"{}" * 1000):
         path.write_bytes(data)
         with pytest.raises(
-            TokenizerError, match=r"no sound SentencePiece model: .*; train or fetch it again"
+            TokenizerError, match=r"no valid SentencePiece model: .*; train it or download it again"
         ):
             tokenizer.load(path)
     with pytest.raises(TokenizerError, match="is a folder; name the file in it"):
@@ -129,7 +129,7 @@ def test_a_crash_while_saving_leaves_a_model_that_opens(tmp_path, small, lines, 
             raise OSError(28, "No space left on device")
         replace(*arguments)
 
-    monkeypatch.setattr(store.os, "replace", crash)
+    monkeypatch.setattr(model_file.os, "replace", crash)
     with pytest.raises(TokenizerError, match=r"cannot write .*: No space left on device"):
         small.save(path)
     assert tokenizer.load(path) == (old if call == 1 else small)
