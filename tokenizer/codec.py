@@ -39,6 +39,8 @@ class Tokenizer(ByteCodec):
         byte_ids: the id of each of the 256 bytes, where the model has byte pieces.
     """
 
+    special_ids: Mapping[str, int]
+    vocab_size: int
     notices: tuple[str, ...]
 
     def __init__(self, model_bytes: bytes, notices: Sequence[str] = ()) -> None:

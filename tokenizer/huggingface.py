@@ -91,6 +91,9 @@ class TransformersCodec(ByteCodec):
         transformers: the tokenizer as given.
     """
 
+    special_ids: Mapping[str, int]
+    vocab_size: int
+
     def __init__(self, tokenizer: Any) -> None:
         backend = getattr(tokenizer, "backend_tokenizer", None)
         if backend is None:
