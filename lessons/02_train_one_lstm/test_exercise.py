@@ -4,6 +4,12 @@ import numpy as np
 import pytest
 
 
+@pytest.fixture(scope="module")
+def exercise(minilm_exercise):
+    """The student's exercise.py in this folder."""
+    return minilm_exercise
+
+
 @pytest.mark.points(1, task="2.1")
 def test_a_model_that_knows_nothing_loses_the_logarithm_of_the_vocabulary(exercise):
     loss = exercise.cross_entropy(np.zeros((2, 3, 8)), np.ones((2, 3), dtype=int), np.ones((2, 3)))

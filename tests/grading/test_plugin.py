@@ -4,10 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+# pytester forgets modules that were first imported by a test that it runs here; NumPy cannot be loaded twice.
+import numpy as np  # noqa: F401
 import pytest
 
+from minilm.grading.plugin import find_shadows
 from minilm.grading.points import Result, score_line
-from minilm.grading.shadows import shadows
 
 pytest_plugins = ["pytester"]
 
@@ -22,13 +24,13 @@ TEST = """
 import pytest
 
 @pytest.mark.points(3, task="2.1")
-def test_one(exercise):
+def test_one(minilm_exercise):
     secret_of_the_test = 1 + 1
-    assert exercise.double(1) == secret_of_the_test
+    assert minilm_exercise.double(1) == secret_of_the_test
 
 @pytest.mark.points(7, task="2.2")
-def test_two(exercise):
-    secret_of_the_test = check(exercise)
+def test_two(minilm_exercise):
+    secret_of_the_test = check(minilm_exercise)
 
 def check(exercise):
     assert exercise.double(5) == 10, "twice 5"
@@ -94,7 +96,7 @@ def test_a_missing_exercise_is_named(lesson):
 
 def test_a_skipped_task_is_left_out_and_said(lesson):
     skip = "pytest.importorskip('no_such_framework')"
-    lesson.makepyfile(test_exercise=TEST.replace("secret_of_the_test = check(exercise)", skip))
+    lesson.makepyfile(test_exercise=TEST.replace("secret_of_the_test = check(minilm_exercise)", skip))
     assert run(lesson).outlines[-1] == "3/3 points; all tasks done; 7 points could not be graded here"
 
 
@@ -152,11 +154,11 @@ def test_a_file_that_hides_ours_is_named_with_what_to_do(lesson, name):
 def test_a_folder_that_hides_ours_is_named_too(tmp_path):
     (tmp_path / "tokenizer").mkdir()
     (tmp_path / "tokenizer" / "__init__.py").touch()
-    assert [line.split(" hides ")[0] for line in shadows([tmp_path])] == [str(tmp_path / "tokenizer")]
+    assert [line.split(" hides ")[0] for line in find_shadows([tmp_path])] == [str(tmp_path / "tokenizer")]
 
 
 def test_our_own_packages_hide_nothing():
-    assert shadows([Path(__file__).resolve().parents[2]]) == []
+    assert find_shadows([Path(__file__).resolve().parents[2]]) == []
 
 
 def test_the_next_task_is_the_first_by_number_whatever_the_order():
@@ -164,10 +166,58 @@ def test_the_next_task_is_the_first_by_number_whatever_the_order():
     assert score_line(results) == "1/3 points; next: task 2.9"
 
 
-def test_the_plugin_loads_no_framework():
+def test_the_plugin_loads_nothing_but_itself():
     code = (
-        "import sys, minilm.grading.plugin;"
-        "print(sorted({'torch','tensorflow','matplotlib','nbformat','sentencepiece'} & set(sys.modules)))"
+        "import sys, pytest; before = set(sys.modules); import minilm.grading.plugin;"
+        "print(*sorted(set(sys.modules) - before - set(sys.stdlib_module_names)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "[]\n"
+    assert done.stdout.split() == ["minilm", "minilm.frozen", "minilm.grading", "minilm.grading.plugin"]
+
+
+def test_a_run_without_graded_tests_loads_nothing_more(pytester):
+    pytester.makepyfile(
+        """
+        import sys
+
+        def test_it():
+            assert "minilm.grading.points" not in sys.modules
+            assert "numpy" not in sys.modules
+        """
+    )
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
+    assert result.ret == 0
+
+
+@pytest.mark.parametrize(
+    "arguments", ["4", "", "4, 'fast', 1", "task='2.1'", "'many', task='2.1'", "4, '1', team=2"]
+)
+def test_a_points_marker_of_another_project_is_left_alone(arguments, pytester):
+    pytester.makepyfile(
+        f"""
+        import pytest
+
+        @pytest.mark.points({arguments})
+        def test_it():
+            own_line = 1
+            assert own_line == 2
+        """
+    )
+    result = run(pytester)
+    result.assert_outcomes(failed=1)
+    assert result.outlines[-1].startswith("=")
+    assert "own_line = 1" in result.stdout.str()
+
+
+def test_another_project_may_have_an_exercise_and_a_tokenizer(pytester):
+    (pytester.path / "tests").mkdir()
+    for name in ("exercise", "tokenizer"):
+        (pytester.path / "tests" / f"{name}.py").touch()
+    test = "import pytest, exercise, tokenizer\n@pytest.mark.points(4)\ndef test_it(): pass\n"
+    (pytester.path / "tests" / "test_exercise.py").write_text(test)
+    run(pytester, "tests").assert_outcomes(passed=1)
+
+
+def test_a_fixture_called_exercise_is_the_other_projects_own(pytester):
+    pytester.makepyfile("def test_it(exercise): pass")
+    run(pytester).stdout.fnmatch_lines(["*fixture 'exercise' not found*"])
