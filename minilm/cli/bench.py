@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 
 import click
 
 from minilm.bench import BENCHES, Figure, run
+from minilm.trace.json import as_json
 
 __all__ = ["command"]
 
@@ -39,9 +39,9 @@ def _amount(value: float, unit: str) -> str:
     metavar="NAME",
     help=f"Only this bench (may be repeated): {', '.join(BENCHES)}.",
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.option("--json", "as_lines", is_flag=True, help="One JSON object a line.")
 @click.pass_context
-def command(context: click.Context, quick: bool, only: tuple[str, ...], as_json: bool) -> None:
+def command(context: click.Context, quick: bool, only: tuple[str, ...], as_lines: bool) -> None:
     """Measure each backend here; every figure is a ratio within one run, the median of several.
 
     Exit code 1 where a bar is not met (with --quick only the figures count, not the bars).
@@ -49,5 +49,5 @@ def command(context: click.Context, quick: bool, only: tuple[str, ...], as_json:
     met = True
     for figure in run(only, quick):
         met &= figure.met is not False
-        click.echo(json.dumps({**asdict(figure), "met": figure.met}) if as_json else _line(figure))
+        click.echo(json.dumps({**as_json(figure), "met": figure.met}) if as_lines else _line(figure))
     context.exit(0 if met or quick else 1)

@@ -6,7 +6,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict
 from math import isfinite
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from minilm.doctor import museum
 from minilm.errors import MinilmError
 from minilm.faces import console
 from minilm.faces.findings import exhibits_table, findings_text
-from minilm.trace.json import dumps
+from minilm.trace.json import as_json, dumps
 
 __all__ = ["command"]
 
@@ -87,7 +86,7 @@ def museum_command(context: click.Context, name: str | None, path: bool, as_line
     if name is None:
         if as_lines:
             for one in museum.list_exhibits():
-                click.echo(dumps({"exhibit": asdict(one)}))
+                click.echo(dumps({"exhibit": as_json(one)}))
         else:
             console.write(exhibits_table(museum.list_exhibits()), sys.stdout)
         return
@@ -145,4 +144,4 @@ def _show(context: click.Context, records: Sequence[doctor.Record], as_lines: bo
 def _print_lines(findings: Sequence[doctor.Finding]) -> None:
     for finding in findings:
         number = finding.number if isfinite(finding.number) else str(finding.number)
-        click.echo(dumps({"finding": {**asdict(finding), "number": number}}))
+        click.echo(dumps({"finding": {**as_json(finding), "number": number}}))

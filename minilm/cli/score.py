@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import click
 
@@ -94,4 +94,4 @@ def _printed(records: Iterator[TokenScore]) -> Iterator[TokenScore]:
 
 
 def _end(sums: TextScore) -> str:
-    return dumps({"end": asdict(sums) | {"per_token": sums.per_token, "per_byte": sums.per_byte}})
+    return dumps({"end": as_json(sums) | {"per_token": sums.per_token, "per_byte": sums.per_byte}})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +14,7 @@ from minilm.faces import console
 from minilm.faces.layout import WIDTH, align, clip, wrap
 from minilm.faces.visible import piece as written
 from minilm.faces.visible import quoted, units
-from minilm.trace.json import dumps
+from minilm.trace.json import as_json, dumps
 
 if TYPE_CHECKING:
     from tokenizer import Tokenizer
@@ -105,7 +104,7 @@ def _open(model: str | None) -> Tokenizer:
 
 def _as_json(explanation: Explanation) -> Iterator[str]:
     for merge in explanation.merges:
-        yield dumps(asdict(merge))
+        yield dumps(as_json(merge))
     yield dumps({"end": {"text": explanation.text, "pieces": explanation.pieces, "ids": explanation.ids}})
 
 

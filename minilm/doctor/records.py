@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import numpy as np
 from minilm.errors import MinilmError
 from minilm.frozen import one_line
 from minilm.records import Array, frozen_array
+from minilm.trace.json import as_json
 
 __all__ = ["Finding", "Look", "Observation", "Probes", "Record", "load", "save"]
 
@@ -132,7 +133,9 @@ def save(records: Iterable[Record], path: str | Path) -> None:
     with Path(path).open("w", encoding="utf-8") as file:
         for record in records:
             kind = "probes" if isinstance(record, Probes) else "observation"
-            file.write(json.dumps({"schema": SCHEMA, kind: _plain(record)}, allow_nan=False) + "\n")
+            file.write(
+                json.dumps({"schema": SCHEMA, kind: as_json(record, _rounded)}, allow_nan=False) + "\n"
+            )
 
 
 def load(path: str | Path) -> Iterator[Record]:
@@ -151,18 +154,9 @@ def load(path: str | Path) -> Iterator[Record]:
             ) from None
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, Look | Observation | Probes):
-        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
-    if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
-    if isinstance(value, Mapping):
-        return {name: _plain(item) for name, item in value.items()}
-    if isinstance(value, tuple | list):
-        return [_plain(item) for item in value]
-    if isinstance(value, float):
-        return float(f"{value:.{DIGITS}g}") if isfinite(value) else str(value)  # JSON spells no nan
-    return value
+def _rounded(value: float) -> float | str:
+    # JSON has no spelling for nan and infinity, and a broken training is full of them.
+    return float(f"{value:.{DIGITS}g}") if isfinite(value) else str(value)
 
 
 def _record(line: dict[str, Any]) -> Record:

@@ -173,6 +173,22 @@ def test_a_path_reaches_fields_alone(path):
         field_at({"cursor": Thing(), "ids": (1, 2), "x": {}}, path)
 
 
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("weight head.bias[1]", 5.0),
+        ("weight.head.bias[-1]", 6.0),
+        ("weight head[0]", 1.0),
+        ("weight table[1, 0]", 9.0),
+        ("weight table[1][0]", 9.0),
+        ("weight.table.1.0", 9.0),
+    ],
+)
+def test_a_path_finds_names_that_have_dots_and_places_in_one_bracket_or_several(path, value):
+    weight = {"head": [1.0], "head.bias": [4.0, 5.0, 6.0], "table": [[7.0, 8.0], [9.0]]}
+    assert field_at({"weight": weight}, path) == value
+
+
 def test_any_value_is_shown_without_its_control_characters():
     assert shown("a\x1b[31m") == '"a\\x1b[31m"'
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from minilm.faces import console
 from minilm.faces.comparison import comparison_table
 from minilm.protocols import TextCodec
 from minilm.records import Array, ModelConfig
-from minilm.trace.json import dumps
+from minilm.trace.json import as_json, dumps
 from minilm.training.batches import Batch, Batches, encode_documents
 from minilm.training.corpus import Corpus, from_files, from_storyland
 
@@ -195,8 +195,8 @@ def _parts(text: TextPair) -> bool:
 
 def _print_lines(steps: Iterable[ParityStep], found: Iterable[Verdict], texts: Iterable[TextPair]) -> None:
     for step in steps:
-        click.echo(dumps({"parity": asdict(step)}))
+        click.echo(dumps({"parity": as_json(step)}))
     for text in texts:
-        click.echo(dumps({"text": {**asdict(text), "parts_at": text.parts_at}}))
+        click.echo(dumps({"text": {**as_json(text), "parts_at": text.parts_at}}))
     for verdict in found:
-        click.echo(dumps({"verdict": {**asdict(verdict), "equal": verdict.equal}}))
+        click.echo(dumps({"verdict": {**as_json(verdict), "equal": verdict.equal}}))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 import click
@@ -14,7 +13,7 @@ from minilm.comparison.student.compare import StudentVerdict, compare_files, com
 from minilm.errors import MinilmError
 from minilm.faces import console
 from minilm.faces.comparison import student_lines
-from minilm.trace.json import dumps
+from minilm.trace.json import as_json, dumps
 
 __all__ = ["run"]
 
@@ -50,4 +49,4 @@ def _verdict(first: str, second: str, options: dict[str, Any]) -> StudentVerdict
 
 
 def _fields(verdict: StudentVerdict) -> dict[str, object]:
-    return {**asdict(verdict), "equal": verdict.equal, "sentence": verdict.sentence}
+    return {**as_json(verdict), "equal": verdict.equal, "sentence": verdict.sentence}

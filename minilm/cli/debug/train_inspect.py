@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from minilm.cli.debug.loop import Action, count_of, say, whole_number
 from minilm.cli.debug.train_navigate import TrainDesk
-from minilm.cli.debug.values import printed
+from minilm.cli.debug.values import field_at
 from minilm.comparison.training import effect_of_update, places, through_training
 from minilm.errors import MinilmError
 from minilm.faces.text import train as text_train
-from minilm.records import TrainStep
+from minilm.records import Array, TrainStep
 from minilm.token_text import TokenTexts
 from minilm.training.timeline.branch_diff import branch_steps, weight_differences
+from minilm.training.timeline.breakpoints import NAMES
 from minilm.training.timeline.gates import gate_moment, gates_through
 from minilm.training.timeline.token_losses import batch_rows, facts_of, surprised
 
@@ -107,8 +111,40 @@ def _kept(desk: TrainDesk, most: int = 12) -> list[int]:
     return sorted({first + round(n * (here - first) / max(1, count - 1)) for n in range(count)})
 
 
+_ARRAYS: dict[str, Callable[[TrainDesk], Mapping[str, Array]]] = {
+    "weight": lambda desk: desk.here.model.weights(),
+    "gradient": lambda desk: desk.here.gradients().arrays,
+    "update": lambda desk: desk.here.updates(),
+    "snapshot": lambda desk: desk.here.model.snapshot(),
+}
+
+
 def _print(desk: TrainDesk, argument: str) -> None:
-    say(printed(desk, argument))
+    """Weights, gradients and updates are those of this place, before its next update."""
+    if not argument:
+        raise MinilmError("print takes a name, such as loss, embedding[3] or gradient head.bias")
+    step, batch = desk.here.step, desk.here.batch
+    if step is None and argument in NAMES:
+        say(f"{argument} = not known before the first step")
+        return
+    first = argument.split()[0]
+    # A gradient costs a whole forward and backward pass, so only the kind that is asked for is made.
+    roots: dict[str, Any] = {
+        **({} if step is None else {name: read(step) for name, (_, read) in NAMES.items()}),
+        **{name: getattr(batch, name) for name in ("inputs", "targets", "mask")},
+        **{kind: arrays(desk) if kind == first else {} for kind, arrays in _ARRAYS.items()},
+        **_ARRAYS["weight"](desk),
+    }
+    value = field_at(roots, argument)
+    if isinstance(value, Mapping):
+        raise MinilmError(f"{argument} has several arrays; add the name of one: {', '.join(value)}")
+    if argument in NAMES:
+        say(f"{argument} = {value}")
+        return
+    of_batch = argument.partition("[")[0].strip() in ("inputs", "targets", "mask")
+    name = f"{argument} of step {desk.here.index + 1}" if of_batch else argument
+    with np.printoptions(precision=4, threshold=64, linewidth=96):
+        say(f"{name}  shape {np.shape(value)}\n{np.asarray(value)}")
 
 
 def _look(run: Callable[[TrainDesk, str], None]) -> Callable[[TrainDesk, str], TrainDesk]:

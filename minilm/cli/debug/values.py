@@ -1,53 +1,75 @@
-"""A value inside a record by its path, `decision.candidates[0].text`, and how any value is shown.
+"""A value inside a record by its path, and how any value is shown: what `print` does in both debuggers.
 
-Fields of records, keys and places alone: nothing is called, nothing evaluated.
+A path is names and places: `decision.candidates[0].text`, `gradient head.bias`, `embedding[3, 0]`. Only
+fields of records, keys and places are read: nothing is called, nothing is evaluated.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any
 
 import numpy as np
 
-from minilm.cli.debug.loop import whole_number
-from minilm.cli.debug.train_navigate import TrainDesk
 from minilm.errors import MinilmError
 from minilm.faces import text
 from minilm.faces.layout import WIDTH, clip, wrap
 from minilm.faces.visible import quoted
-from minilm.records import Array, Candidate, Decision, Step, TrainStep
-from minilm.training.timeline.breakpoints import NAMES
+from minilm.records import Candidate, Decision, Step, TrainStep
 
-__all__ = ["field_at", "printed", "shown"]
+__all__ = ["field_at", "shown"]
 
-_PART = re.compile(r"\.?([A-Za-z]\w*|-?\d+)|\[(-?\d+)\]")
+_NAME = re.compile(r"[ .]*([A-Za-z]\w*|-?\d+)")
+
+_PLACES = re.compile(r" *\[ *(-?\d+(?: *, *-?\d+)*) *\]")
 
 
 def field_at(roots: Mapping[str, Any], path: str) -> Any:
-    """The value at a path that begins with one of the roots. Raises MinilmError with what there is.
+    """Return the value at a path that begins with one of the roots.
 
     >>> from minilm.records import Removal
     >>> field_at({"removed_by": Removal("TopK(2)", "rank 3 > 2")}, "removed_by.why")
     'rank 3 > 2'
+    >>> field_at({"weight": {"head.bias": [0.5, 0.25]}}, "weight head.bias[1]")
+    0.25
+
+    Args:
+        roots: The values that a path can begin with, by name.
+        path: Names after dots or spaces, places in brackets. `[3, 0]` is the same as `[3][0]`.
+
+    Raises:
+        MinilmError: The path cannot be read, or leads to nothing; the message lists what there is.
     """
     value: Any = roots
-    place, so_far = 0, ""
-    while place < len(path):
-        match = _PART.match(path, place)
-        if match is None:
-            raise MinilmError(f"A path is written like decision.candidates[0].text, got {path!r}")
-        name, place = match[1] or match[2], match.end()
-        value = _part(value, name, so_far)
-        so_far = path[:place]
+    at = 0
+    while at < len(path):
+        so_far = path[:at]
+        if is_dataclass(value) and not isinstance(value, type):
+            value = {field.name: getattr(value, field.name) for field in fields(value)}
+        names, at = _next_names(value, path, at)
+        for name in names:
+            value = _part(value, name, so_far)
     return value
 
 
+def _next_names(value: Any, path: str, at: int) -> tuple[list[str], int]:
+    """Return the names or places that come next in a path, and where the path goes on after them."""
+    places = _PLACES.match(path, at)
+    if places:
+        return [place.strip() for place in places[1].split(",")], places.end()
+    name = _NAME.match(path, at)
+    if name is None:
+        raise MinilmError(f"A path is written like decision.candidates[0].text, got {clip(path, 60)!r}")
+    # The name of a parameter has dots in it: the longest key that fits is meant.
+    keys = map(str, value) if isinstance(value, Mapping) else ()
+    fitting = [key for key in keys if re.match(rf"{re.escape(key)}(?![\w])", path[name.start(1) :])]
+    found = max(fitting, key=len, default=name[1])
+    return [found], name.start(1) + len(found)
+
+
 def _part(value: Any, name: str, path: str) -> Any:
-    if is_dataclass(value) and not isinstance(value, type):
-        value = {field.name: getattr(value, field.name) for field in fields(value)}
     if isinstance(value, Mapping):
         by_text = {str(key): item for key, item in value.items()}
         if name in by_text:
@@ -57,18 +79,19 @@ def _part(value: Any, name: str, path: str) -> Any:
         raise MinilmError(f"{what} {known}")
     if isinstance(value, np.ndarray | tuple | list):
         return _item(value, name, path)
-    raise MinilmError(f"{path} is {type(value).__name__}, which has no parts; leave {name!r} out")
+    kind = type(value).__name__
+    raise MinilmError(f"{path} is {kind}, which has no parts; leave {clip(name, 40)!r} out")
 
 
 def _item(value: Sequence[Any] | np.ndarray, name: str, path: str) -> Any:
     size = len(value) if np.ndim(value) or not isinstance(value, np.ndarray) else 0
     if not re.fullmatch(r"-?\d{1,9}", name) or not -size <= int(name) < size:
-        raise MinilmError(f"{path} has the places 0 to {size - 1}, got {name}")
+        raise MinilmError(f"{path} has the places 0 to {size - 1}, got {clip(name, 40)}")
     return value[int(name)]
 
 
 def shown(value: Any, show: str = "brief") -> str:
-    """Any value as text: records by their face, arrays with their shape, the rest a line a part."""
+    """Return any value as text: records by their face, arrays with their shape, the rest a line a part."""
     if isinstance(value, Step | Decision | Candidate | TrainStep):
         return text.render(value, show)
     if isinstance(value, str):
@@ -93,52 +116,3 @@ def _short(value: Any) -> str:
     if isinstance(value, np.ndarray):
         return f"array {value.shape} {value.dtype}"
     return quoted(value) if isinstance(value, str) else " ".join(repr(value).split())
-
-
-_BATCH = ("inputs", "targets", "mask")
-
-_KINDS: dict[str, Callable[[TrainDesk], Mapping[str, Array]]] = {
-    "weight": lambda desk: desk.here.model.weights(),
-    "gradient": lambda desk: desk.here.gradients().arrays,
-    "update": lambda desk: desk.here.updates(),
-    "snapshot": lambda desk: desk.here.model.snapshot(),
-}
-
-_ASKED = re.compile(
-    r"(?:(?P<kind>weight|gradient|update|snapshot)\s+)?(?P<name>[\w.]+)\s*(?:\[(?P<at>\s*\d+(?:\s*,\s*\d+)*\s*)\])?"
-)
-
-
-def printed(desk: TrainDesk, asked: str) -> str:
-    """What was asked for, as text. Raises MinilmError that lists what there is.
-
-    Weights, gradients and updates are those of this place, before its next update.
-    """
-    match = _ASKED.fullmatch(asked.strip())
-    if match is None:
-        raise MinilmError(
-            f"print takes a name, such as loss, embedding[3] or gradient head.bias; got {asked!r}"
-        )
-    name = match["name"]
-    if match["kind"] is None and name in NAMES:
-        if match["at"] is not None:
-            raise MinilmError(f"{name} is one number; leave [{clip(match['at'], 40)}] out")
-        step = desk.here.step
-        return f"{name} = {'not known before the first step' if step is None else NAMES[name][1](step)}"
-    if match["kind"] is None and name in _BATCH:
-        return _shown(f"{name} of step {desk.here.index + 1}", getattr(desk.here.batch, name), match["at"])
-    arrays = _KINDS[match["kind"] or "weight"](desk)
-    if name not in arrays:
-        known = [*NAMES, *_BATCH, *arrays]
-        raise MinilmError(f"There is no {name!r} to print; there is {', '.join(known)}")
-    return _shown(asked.strip(), arrays[name], match["at"])
-
-
-def _shown(name: str, array: Array, at: str | None) -> str:
-    if at is not None:
-        place = tuple(whole_number(number.strip()) for number in at.split(","))
-        if len(place) > array.ndim or any(n >= size for n, size in zip(place, array.shape, strict=False)):
-            raise MinilmError(f"{name} is outside of its shape {array.shape}")
-        array = np.asarray(array[place])
-    with np.printoptions(precision=4, threshold=64, linewidth=96):
-        return f"{name}  shape {array.shape}\n{array}"

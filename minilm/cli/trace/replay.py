@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict, fields
+from dataclasses import fields
 
 import click
 import numpy as np
@@ -84,7 +84,7 @@ def sweep_command(
     rows = list(sweep(recording, over, _values(low, high, count, whole)))
     if as_lines:
         for row in rows:
-            text.write(dumps({"sweep": as_json(asdict(row))}), sys.stdout)
+            text.write(dumps({"sweep": as_json(row)}), sys.stdout)
     else:
         text.write(sweep_table(over, rows), sys.stdout)
     if picture is not None:

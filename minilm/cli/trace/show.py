@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import math
 import sys
-from dataclasses import asdict
 
 import click
 
@@ -124,7 +123,7 @@ def check(context: click.Context, file: str, as_lines: bool) -> None:
     again = None if found or not logits_path(file).exists() else check_replay(file)
     found += again.violations if again else []
     for violation in found:
-        said = dumps({"violation": asdict(violation)}) if as_lines else visible(str(violation), keep="")
+        said = dumps({"violation": as_json(violation)}) if as_lines else visible(str(violation), keep="")
         text.write(said, sys.stdout)
     if not found and not as_lines:
         text.write(f"{visible(file, keep='')}: every line keeps the identities of its audit", sys.stdout)
