@@ -10,7 +10,7 @@ BIN := .venv/bin
 READY := .venv/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench storyland notebooks clean
+.PHONY: help setup demo test check faults bench storyland notebooks clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' Makefile | expand -t 20
@@ -43,6 +43,9 @@ check: $(READY) ## lint, format and types
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/basedpyright --warnings
+
+faults: $(READY) ## plant every fault of tests/faults in a copy, and see that a test finds it
+	$(BIN)/python tests/faults/run.py
 
 bench: $(READY) ## speed, as ratios to the plain frameworks
 	$(BIN)/minilm bench

@@ -25,6 +25,7 @@ def test_an_opened_model_does_what_the_functions_do(lm):
     assert list(lm.stream("Once upon a time", STAGES, **told)) == expected
     assert lm.text("Once upon a time", STAGES, **told) == "".join(step.new_text for step in expected)
     assert lm.start("Once upon a time", STAGES, **told).peek() == expected[0]
+    assert lm.start("Once upon a time").settings.eos_ids == lm.eos_ids == (lm.codec.special_ids["eos"],)
     assert list(lm.score("A girl")) == list(score(lm.model, lm.codec, "A girl"))
 
 
