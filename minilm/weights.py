@@ -6,16 +6,16 @@ lays them out inside is its own affair.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from minilm.dice import generator
 from minilm.errors import MinilmError
-from minilm.records import Array, ModelConfig
+from minilm.records import Array, ModelConfig, frozen_array
 
-__all__ = ["GATES", "check", "initial", "shapes"]
+__all__ = ["GATES", "LazyArrays", "check", "initial", "shapes"]
 
 GATES = ("i", "f", "g", "o")  # input, forget, candidate, output: the order of the four blocks of 4H
 
@@ -70,3 +70,27 @@ def check(config: ModelConfig, arrays: Mapping[str, Any]) -> None:
                 f"Weight {name} holds a number that is not finite: a damaged file, or a training that has "
                 "diverged; take an earlier one"
             )
+
+
+class LazyArrays(Mapping[str, Array]):
+    """Read-only arrays by name, each made when it is looked at, so that unwatched training pays nothing.
+
+    >>> LazyArrays({"a": [1, 2]}, lambda name, value: np.array(value) * 2)["a"].tolist()
+    [2, 4]
+
+    Args:
+        native: name -> a framework's own value, such as a tensor.
+        view: makes the NumPy array from a name and its value.
+    """
+
+    def __init__(self, native: Mapping[str, Any], view: Callable[[str, Any], Array]) -> None:
+        self._native, self._view = native, view
+
+    def __getitem__(self, name: str) -> Array:
+        return frozen_array(self._view(name, self._native[name]))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._native)
+
+    def __len__(self) -> int:
+        return len(self._native)

@@ -1,6 +1,6 @@
-"""Which of several processes this one is, as torchrun tells it; no framework is imported here.
+"""Which of several processes this one is, as torchrun says. The file imports no framework.
 
-How the processes speak with each other is torch_distributed.py's affair.
+How the processes talk to each other is written in torch/distributed.py.
 """
 
 from __future__ import annotations
@@ -15,12 +15,18 @@ __all__ = ["LostWorkerError", "Worker", "this_worker"]
 
 
 class LostWorkerError(MinilmError):
-    """Another process of the run is gone; this one's weights stand as after the last whole step."""
+    """Another process of the run is gone. This one's weights are those after the last complete step."""
 
 
 @dataclass(frozen=True)
 class Worker:
-    """One of `size` processes: its rank among all of them, and its place among those of this machine."""
+    """One of the processes of a run.
+
+    Attributes:
+        rank: its number among all processes, from 0.
+        size: how many processes there are.
+        place: its number among the processes of this machine, from 0; it chooses the GPU.
+    """
 
     rank: int = 0
     size: int = 1
@@ -28,11 +34,11 @@ class Worker:
 
     @property
     def leads(self) -> bool:
-        """Whether it is the one that writes and shows."""
+        """True for the one worker that writes files and shows output."""
         return self.rank == 0
 
     def rows(self, count: int) -> slice:
-        """Its rows of a batch of so many; none where there are fewer rows than workers.
+        """Return its rows of a batch of `count` rows; none where there are fewer rows than workers.
 
         >>> [Worker(rank, 3).rows(7) for rank in range(3)]
         [slice(0, 2, None), slice(2, 4, None), slice(4, 7, None)]
@@ -41,14 +47,16 @@ class Worker:
 
 
 def this_worker(environment: Mapping[str, str] = os.environ) -> Worker:
-    """The worker of torchrun's RANK, WORLD_SIZE and LOCAL_RANK; without them the only one.
+    """Return the worker that torchrun's variables RANK, WORLD_SIZE and LOCAL_RANK name.
+
+    Without these variables it is the only one.
 
     >>> this_worker({"RANK": "1", "WORLD_SIZE": "4", "LOCAL_RANK": "1"})
     Worker(rank=1, size=4, place=1)
     """
     names = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
-    told = [environment.get(name, usual) for name, usual in zip(names, "010", strict=True)]
-    if not all(number.isdecimal() for number in told) or not int(told[0]) < int(told[1]):
-        got = ", ".join(f"{name}={number!r}" for name, number in zip(names, told, strict=True))
+    values = [environment.get(name, usual) for name, usual in zip(names, "010", strict=True)]
+    if not all(value.isdecimal() for value in values) or not int(values[0]) < int(values[1]):
+        got = ", ".join(f"{name}={value!r}" for name, value in zip(names, values, strict=True))
         raise MinilmError(f"RANK must be a whole number below WORLD_SIZE, got {got}; start with torchrun")
-    return Worker(*map(int, told))
+    return Worker(*map(int, values))

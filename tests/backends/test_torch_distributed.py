@@ -47,8 +47,8 @@ def created():
     return make(*(() if WORKER.size > 1 else ("torch",)), CONFIG, "float64")
 
 class LocalTokens(torch_distributed.DistributedLSTM):
-    def _joined(self, own, counted, shape):
-        losses, _ = super()._joined(own, counted, shape)
+    def _gather(self, own, counted, shape):
+        losses, _ = super()._gather(own, counted, shape)
         return losses, max(float(counted.sum()), 1.0) * WORKER.size
 
 class NoAllReduce(torch_distributed.DistributedLSTM):

@@ -83,9 +83,9 @@ def test_torchs_generator_stays_as_it_was():
 
 
 def test_the_first_weights_are_the_frameworks_own(pair):
-    from minilm.backends.tensorflow.native import _keras_draws
+    from minilm.backends.tensorflow.native import _draw_keras_weights
 
-    arrays = _keras_draws(ModelConfig(50, 8, 16), "float64")
+    arrays = _draw_keras_weights(ModelConfig(50, 8, 16), "float64")
     assert 0.045 < np.abs(arrays["embedding"]).max() <= 0.05
     assert np.abs(arrays["lstm.0.kernel"]).max() <= np.sqrt(6 / (8 + 64))
     assert np.abs(arrays["lstm.0.recurrent"] @ arrays["lstm.0.recurrent"].T - np.eye(16)).max() < 1e-6

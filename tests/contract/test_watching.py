@@ -53,5 +53,5 @@ def test_watched_and_plain_steps_are_traced_once_by_tensorflow():
     model = backend.create(CONFIG)
     for watch in (True, False, True):
         assert len(list(fit(model, BATCHES, SCHEDULE, watch=watch))) == 12
-    traced = model._traced.backward, model._traced.norm, model._adam._move
+    traced = model._traced.gradients, model._traced.global_norm, model._adam._apply
     assert [function.experimental_get_tracing_count() for function in traced] == [1, 1, 1]

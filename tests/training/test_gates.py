@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from minilm import backends
-from minilm.backends import gates as layer_inside
+from minilm.backends import gates as backend_gates
 from minilm.errors import MinilmError
 from minilm.records import ModelConfig
 from minilm.training.batches import Batches
@@ -71,8 +71,8 @@ def test_torch_s_own_cell_opens_and_closes_alike():
 @pytest.mark.parametrize("backend", [name for name in BACKENDS if name != "numpy"])
 def test_gates_that_miss_the_layer_s_own_output_are_refused_each_time(backend, monkeypatch):
     model = backends.create(backend, CONFIG)
-    real = layer_inside.activate
-    monkeypatch.setattr(layer_inside, "activate", lambda z: real(z) + np.float32(1e-4))
+    real = backend_gates.activate_gates
+    monkeypatch.setattr(backend_gates, "activate_gates", lambda z: real(z) + np.float32(1e-4))
     with pytest.raises(MinilmError, match="miss the layer's own output"):
         gate_moment(model, IDS)
 

@@ -19,10 +19,10 @@ from minilm.backends.checks import check_batch
 from minilm.backends.huggingface.files import write_whole
 from minilm.backends.huggingface.inner import array
 from minilm.backends.huggingface.model import HuggingFaceReader
-from minilm.backends.lazy_arrays import LazyArrays
 from minilm.backends.numpy.adam import clip_factor
 from minilm.errors import MinilmError
 from minilm.records import Array, Gradients, ModelConfig, OptimizerConfig
+from minilm.weights import LazyArrays
 
 __all__ = ["HuggingFaceModel"]
 

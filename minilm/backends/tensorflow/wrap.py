@@ -1,4 +1,4 @@
-"""A user's Keras model as a LanguageModel: called traced where it can be traced, with training off."""
+"""A user's Keras model as a LanguageModel: read with training off, traced where it can be traced."""
 
 from __future__ import annotations
 
@@ -6,23 +6,24 @@ import inspect
 from functools import partial
 from typing import Any
 
+import keras
 import numpy as np
+import tensorflow as tf
 
 from minilm.backends.wrapped import Adapter, WrappedModel
 from minilm.protocols import TextCodec
 from minilm.records import Array
 
-from minilm.backends.tensorflow.net import keras, tf  # isort: skip - with their settings
-
 __all__ = ["wrap"]
 
 
 def wrap(net: Any, codec: TextCodec | None = None) -> WrappedModel:
-    """The model as a LanguageModel; see minilm.backends.wrap for what it must answer."""
+    """Return the model as a LanguageModel; minilm.backends.wrap says what it must answer."""
     name = type(net).__name__
     try:
         return WrappedModel(_adapter(net, name, tf.function(partial(_call, net), autograph=False)), codec)
-    except Exception:  # a call() written for eager mode may fail in any way when it is traced
+    except Exception:
+        # a call() that is written for eager mode may fail in any way when it is traced
         return WrappedModel(_adapter(net, name, partial(_call, net)), codec)
 
 
@@ -36,6 +37,7 @@ def _adapter(net: Any, name: str, call: Any) -> Adapter:
         table = next(tables, None)
         return None if table is None else np.asarray(table.embeddings)[ids]
 
+    # TensorFlow's tensors cannot be written to, so a state needs no copy
     return Adapter(name, ask, np.asarray, embed, lambda state: state)
 
 

@@ -1,1 +1,1 @@
-"""The LSTM in PyTorch, and nets of the user's own."""
+"""The LSTM in PyTorch, and torch modules of the user's own."""

@@ -1,8 +1,8 @@
-"""The torch net on several processes under DistributedDataParallel: the steps are those of one process.
+"""The torch net trained by several processes ("workers"), whose steps are those of one process.
 
-Every worker is handed the whole batch and the whole dropout masks, and reads its own rows of them; loss
-and gradients are sums over all workers, divided by the tokens of all. So every worker calls alike. Nothing
-is started or restarted here: that is torchrun's affair.
+Every worker is given the whole batch and all dropout masks, and reads its own rows of them. The loss and the
+gradients are summed over all workers and divided by the number of tokens of all. So all workers make the same
+calls and hold the same weights. torchrun starts and restarts the processes; this file does neither.
 """
 
 from __future__ import annotations
@@ -20,17 +20,18 @@ from torch.nn.parallel import DistributedDataParallel
 
 from minilm import weights as canonical
 from minilm.backends.checks import check_batch, check_dtype
-from minilm.backends.lazy_arrays import LazyArrays
 from minilm.backends.processes import LostWorkerError, Worker, this_worker
 from minilm.backends.torch.lstm import TorchLSTM
-from minilm.backends.torch.net import canonical_view, device_named, view
+from minilm.backends.torch.net import canonical_view, find_device, view
 from minilm.errors import MinilmError
 from minilm.model_config import check_config
 from minilm.records import Array, Gradients, ModelConfig
+from minilm.weights import LazyArrays
 
 __all__ = ["DistributedLSTM", "all_equal", "create", "finish", "from_first"]
 
-PATIENCE = timedelta(minutes=10)  # of a worker that waits for another, which may be saving
+PATIENCE = timedelta(minutes=10)
+"""How long a worker waits for another one, which may be saving a checkpoint."""
 
 
 def create(
@@ -39,12 +40,24 @@ def create(
     device: str = "cpu",
     weights: Mapping[str, Array] | None = None,
 ) -> DistributedLSTM:
-    """This worker's model, once all workers are there: over gloo on the CPU, over NCCL on CUDA."""
+    """Wait for all workers, and return this worker's model.
+
+    The workers talk over gloo on the CPU and over NCCL on CUDA.
+
+    Args:
+        config: the sizes, and the seed of the first weights.
+        dtype: "float32" or "float64".
+        device: "cpu" or "cuda"; on CUDA each worker of a machine takes a GPU of its own.
+        weights: canonical arrays to begin with; None draws the first weights from the seed.
+
+    Raises:
+        MinilmError: the workers do not meet, or the device or the model cannot be made.
+    """
     check_config(config)
     worker, kind = this_worker(), device.partition(":")[0]
     if kind not in ("cpu", "cuda"):
         raise MinilmError(f"Several processes train on cpu or cuda, got {device!r}; use --device cpu")
-    own = device_named(f"cuda:{worker.place}" if kind == "cuda" else "cpu")
+    own = find_device(f"cuda:{worker.place}" if kind == "cuda" else "cpu")
     if not dist.is_initialized():
         if kind == "cuda":
             torch.cuda.set_device(own)
@@ -57,30 +70,34 @@ def create(
 
 
 def from_first(number: int, device: str = "cpu") -> int:
-    """The number that worker 0 gives (below 2**63); every worker calls it."""
-    told = torch.tensor(number, device=device)
-    with _together():
-        dist.broadcast(told, 0)
-    return int(told)
+    """Return the number (below 2**63) that worker 0 gives. Every worker must make this call."""
+    sent = torch.tensor(number, device=device)
+    with _name_lost_workers():
+        dist.broadcast(sent, 0)
+    return int(sent)
 
 
 def all_equal(number: int, device: str = "cpu") -> bool:
-    """Whether all workers give the same number (below 2**63); every worker calls it."""
+    """Return True if all workers give the same number (below 2**63). Every worker must make this call."""
+    # the largest of -number is minus the smallest number, so one reduction finds both ends
     extremes = torch.tensor([number, -number], device=device)
-    with _together():
+    with _name_lost_workers():
         dist.all_reduce(extremes, dist.ReduceOp.MAX)
     return int(extremes[0]) == -int(extremes[1])
 
 
 def finish() -> None:
-    """Wait for the others at the end of a run and take leave; one that is gone by then is not missed."""
+    """Wait for the other workers at the end of a run, and leave the group.
+
+    A worker that is already gone does no harm here: there is nothing left to compute.
+    """
     with suppress(RuntimeError):
         dist.barrier()
         dist.destroy_process_group()
 
 
 class _Losses(nn.Module):
-    """What DistributedDataParallel wraps: the net, and how its losses are computed."""
+    """The module that DistributedDataParallel wraps: the net, and the function that computes its losses."""
 
     def __init__(self, net: nn.Module, losses: Callable[..., Tensor]) -> None:
         super().__init__()
@@ -93,7 +110,10 @@ class _Losses(nn.Module):
 
 
 class DistributedLSTM(TorchLSTM):
-    """TorchLSTM shared by several workers; gradients() and losses() wait until all have called."""
+    """A TorchLSTM that several workers train together.
+
+    gradients() and losses() wait until all workers have called them.
+    """
 
     def __init__(
         self,
@@ -105,16 +125,16 @@ class DistributedLSTM(TorchLSTM):
     ) -> None:
         super().__init__(config, dtype, device, weights)
         self._worker = worker
-        with _together():
+        with _name_lost_workers():
             self._parallel = DistributedDataParallel(_Losses(self.net, self._losses))
 
     def losses(self, inputs: Array, targets: Array, mask: Array) -> Array:
-        """The loss of every target, (B, T) nats, 0 where masked out; each worker reads its rows."""
+        """Return the loss of every target, (B, T) nats; see Trainable. Each worker computes its rows."""
         inputs, targets, mask, _ = check_batch(self.config, inputs, targets, mask)
-        rows, counted = self._share(mask)
-        with torch.inference_mode(), _together():
+        rows, counted = self._own_rows(mask)
+        with torch.inference_mode(), _name_lost_workers():
             own = self._losses(inputs[rows], targets[rows], counted, None)
-            return view(self._joined(own, counted, mask.shape)[0])
+            return view(self._gather(own, counted, mask.shape)[0])
 
     def gradients(
         self,
@@ -124,31 +144,37 @@ class DistributedLSTM(TorchLSTM):
         dropout: Sequence[Array] | None = None,
         denominator: float | None = None,
     ) -> Gradients:
-        """Forward and backward over this worker's rows; what is returned is the whole batch's.
+        """Run forward and backward over this worker's rows, and return the whole batch's; see Trainable.
 
-        Raises LostWorkerError where another worker is gone.
+        Raises:
+            LostWorkerError: another worker is gone.
         """
         inputs, targets, mask, _ = check_batch(self.config, inputs, targets, mask, dropout, denominator)
-        rows, counted = self._share(mask)
+        rows, counted = self._own_rows(mask)
         masks = None if dropout is None else [np.asarray(part)[rows] for part in dropout]
         self.net.zero_grad(set_to_none=True)
-        with _together():
+        with _name_lost_workers():
             own = self._parallel(inputs[rows], targets[rows], counted, masks)
-            losses, tokens = self._joined(own.detach(), counted, mask.shape)
+            losses, tokens = self._gather(own.detach(), counted, mask.shape)
             count = tokens if denominator is None else denominator
-            share = self._worker.size / count  # times size, because DDP takes the mean of the workers
+            # DistributedDataParallel takes the mean of the workers' gradients; times size it is their sum
+            share = self._worker.size / count
             (own.sum() * share).backward()
         native = {name: parameter.grad for name, parameter in self._parameters.items()}
         loss = (losses.sum() / count).item()
         return Gradients(loss, view(losses), LazyArrays(native, canonical_view), native)
 
-    def _share(self, mask: Array) -> tuple[slice, Array]:
-        """This worker's rows, and their mask; where it has none it reads row 0, which then does not count."""
+    def _own_rows(self, mask: Array) -> tuple[slice, Array]:
+        """Return this worker's rows and their mask."""
+        # A worker without rows must run backward all the same, because the others wait for its gradients. It
+        # reads row 0 with a mask of zeros.
         rows = self._worker.rows(len(mask))
         return (rows, mask[rows]) if rows.start < rows.stop else (slice(0, 1), mask[:1] * 0)
 
-    def _joined(self, own: Tensor, counted: Array, shape: tuple[int, ...]) -> tuple[Tensor, float]:
-        """The losses of all workers' rows (B, T), and the tokens of all: one all-reduce of both."""
+    def _gather(self, own: Tensor, counted: Array, shape: tuple[int, ...]) -> tuple[Tensor, float]:
+        """Return the losses of all workers' rows (B, T), and the number of tokens of all."""
+        # Each worker fills in its own rows and leaves zeros elsewhere. So the sum over the workers holds all
+        # rows, and one message carries the losses and the count.
         whole = torch.zeros(shape[0] * shape[1] + 1, dtype=own.dtype, device=own.device)
         losses = whole[:-1].view(shape)
         rows = self._worker.rows(shape[0])
@@ -159,8 +185,8 @@ class DistributedLSTM(TorchLSTM):
 
 
 @contextmanager
-def _together() -> Iterator[None]:
-    """What fails while workers speak with each other is named as that, in one line."""
+def _name_lost_workers() -> Iterator[None]:
+    """Turn an error of the talk between workers into a LostWorkerError of one line."""
     try:
         yield
     except torch.OutOfMemoryError:
@@ -170,6 +196,6 @@ def _together() -> Iterator[None]:
 
 
 def _line(error: Exception) -> str:
-    """The reason alone, without the framework's place in its source and its advice."""
+    """Return the reason alone, without the place in PyTorch's source and without its advice."""
     first = str(error).partition("\n")[0].strip()
     return re.sub(r"^\[[^]]*\] ", "", first).partition(". ")[0][:200]

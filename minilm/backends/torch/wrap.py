@@ -17,9 +17,9 @@ __all__ = ["wrap"]
 
 
 def wrap(net: nn.Module, codec: TextCodec | None = None) -> WrappedModel:
-    """The module as a LanguageModel; see minilm.backends.wrap for what it must answer."""
+    """Return the module as a LanguageModel; minilm.backends.wrap says what it must answer."""
     table = next((module for module in net.modules() if isinstance(module, nn.Embedding)), None)
-    place = next(net.parameters(), torch.empty(0)).device
+    where = next(net.parameters(), torch.empty(0)).device
     demanded = [
         parameter
         for parameter in inspect.signature(net.forward).parameters.values()
@@ -27,7 +27,8 @@ def wrap(net: nn.Module, codec: TextCodec | None = None) -> WrappedModel:
     ]
 
     def call(ids: Array, state: Any) -> Any:
-        tokens = torch.from_numpy(ids).to(place)
+        tokens = torch.from_numpy(ids).to(where)
+        # eval() switches dropout off in every module; afterwards each gets its own mode back
         modes = [(module, module.training) for module in net.modules()] if net.training else []
         net.eval()
         try:
@@ -38,21 +39,19 @@ def wrap(net: nn.Module, codec: TextCodec | None = None) -> WrappedModel:
                 module.training = training
 
     def embed(ids: Array) -> Array | None:
-        return None if table is None else _array(table.weight[torch.from_numpy(ids).to(place)])
+        return None if table is None else _array(table.weight[torch.from_numpy(ids).to(where)])
 
     return WrappedModel(Adapter(type(net).__name__, call, _array, embed, _copy), codec)
 
 
 def _array(tensor: Tensor) -> Array:
-    return (
-        tensor.detach().cpu().float().numpy()
-        if tensor.dtype != torch.float64
-        else tensor.detach().cpu().numpy()
-    )
+    # NumPy has no bfloat16: everything but float64 becomes float32
+    found = tensor if tensor.dtype == torch.float64 else tensor.float()
+    return found.detach().cpu().numpy()
 
 
 def _copy(state: Any) -> Any:
-    """A state of its own: a net may write into the one it is given, and the old one stays usable."""
+    """Return a copy of a state. A net may write into the state it is given, and the old one must last."""
     if isinstance(state, Tensor):
         return state.clone()
     if type(state) in (tuple, list):

@@ -62,10 +62,10 @@ def _find_framework(names: Mapping[str, Any]) -> Framework:
         raise MinilmError("The file imports both torch and TensorFlow; import the one that its LSTM is in")
     if "torch" in packages:
         net = import_module("minilm.backends.torch.net")
-        return Framework("torch", net.tensor, net.array, wrap)
+        return Framework("torch", net.to_tensor, net.to_array, wrap)
     if packages & {"tensorflow", "keras"}:
         net = import_module("minilm.backends.tensorflow.net")
-        return Framework("tensorflow", net.tensor, net.array, wrap)
+        return Framework("tensorflow", net.to_tensor, net.to_array, wrap)
     return Framework("numpy", np.array, lambda value: np.asarray(value, np.float64))
 
 

@@ -1,7 +1,7 @@
 """The gate microscope: i, f, g, o, c and h of every token, at one place of a training or at many.
 
 The layers are fused and show no gates; a model recomputes them from its weights and refuses them where
-they do not give the layer's own output (backends/layer_inside.py).
+they do not give the layer's own output (backends/gates.py).
 """
 
 from __future__ import annotations
