@@ -10,8 +10,8 @@ from click.testing import CliRunner
 import tokenizer
 from minilm import backends
 from minilm.cli import command as minilm
-from minilm.cli.debug.generate_inspect import DECISIONS, LOOKS
-from minilm.cli.debug.generate_navigate import MOVES
+from minilm.cli.debug.generate_inspect import INSPECT
+from minilm.cli.debug.generate_navigate import NAVIGATE
 from minilm.cli.debug.values import field_at, shown
 from minilm.cli.stages import EXAMPLES
 from minilm.errors import MinilmError
@@ -66,7 +66,7 @@ def test_back_and_on_again_shows_the_same_steps(debug):
 
 def test_every_row_of_the_table_is_in_the_help_and_every_name_is_one_commands(debug):
     (table,) = debug("help")
-    names = [name for action in (*MOVES, *DECISIONS, *LOOKS) for name in action.names]
+    names = [name for action in (*NAVIGATE, *INSPECT) for name in action.names]
     assert len(names) == len(set(names))
     assert all(name in table for name in (*names, "help", "quit"))
     assert debug("help back")[0].split()[:3] == ["back,", "b", "[N]"]
@@ -197,7 +197,7 @@ def test_a_forced_text_says_its_ids_and_what_it_changed(debug):
     one, _ = debug('force " there"', "print cursor.text")
     assert one.startswith("put in: ")
     two, _ = debug('prompt "once upon a ti"', 'force "me"')[1], None
-    assert "would have cut the text before it otherwise" in two
+    assert "splits the text before it differently now" in two
     assert "in the prompt" in two
     assert debug("force 7", "print decision.forced")[1] == "True"
 

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 import click
 
-from minilm.cli.debug.generate_inspect import DECISIONS, LOOKS
-from minilm.cli.debug.generate_navigate import MOVES
-from minilm.cli.debug.loop import converse, say, scripted, typed
-from minilm.cli.debug.state import Desk, prompt_line
+from minilm.cli.debug.generate_inspect import INSPECT
+from minilm.cli.debug.generate_navigate import NAVIGATE, GenerateState, prompt_line
+from minilm.cli.debug.loop import read_script, read_terminal, run_commands, say
 from minilm.cli.options.request import takes
 from minilm.cli.options.run import RunOptions, run_options
 from minilm.generation import Cursor, open_session
@@ -52,14 +51,14 @@ def command(request: DebugGenerateRequest) -> None:
     next, continue, back, force, branch, watch, break, print ...: commands are read from the terminal, from
     --script, or from a pipe; help lists them.
     """
-    read = scripted(request.script) if request.script else typed
+    read = read_script(request.script) if request.script else read_terminal
     cursor = request.start(request.open())
     window = _window(cursor) if request.window is None else request.window
     session = open_session(cursor, window)
     for condition in request.breaks:
         session = session.with_breakpoint(condition)
     say("help lists the commands, quit ends")
-    converse((*MOVES, *DECISIONS, *LOOKS), Desk(session, request.show), prompt_line, read)
+    run_commands((*NAVIGATE, *INSPECT), GenerateState(session, request.show), prompt_line, read)
 
 
 def _window(cursor: Cursor) -> int:

@@ -1,6 +1,7 @@
-"""Reads commands, one a line, from a terminal or a script, and obeys them; help is made from their table.
+"""The loop of both debuggers: read a command, run it, show the result.
 
-What the commands work on is a value: each gives another one. It knows neither models nor sessions.
+Help is made from the table of commands. A command takes a state and gives another, so going back means to keep
+an old state. The loop knows neither models nor sessions.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Generic, TypeVar
 
 from minilm.cli.options.text_files import text_of_file
 from minilm.errors import MinilmError
@@ -17,30 +18,56 @@ from minilm.faces import console
 from minilm.faces.layout import WIDTH, align, clip
 from minilm.faces.visible import visible
 
-__all__ = ["Action", "Reader", "converse", "count_of", "meanings", "say", "scripted", "typed", "whole_number"]
+__all__ = [
+    "Action",
+    "Reader",
+    "list_meanings",
+    "parse_count",
+    "parse_number",
+    "read_script",
+    "read_terminal",
+    "run_commands",
+    "say",
+]
 
 Reader = Callable[[str], str]
-"""Shows a prompt and gives the next line; raises EOFError at the end."""
+"""Shows the text before a command and returns the next line; raises EOFError at the end."""
+
+State = TypeVar("State")
 
 
 @dataclass(frozen=True, slots=True)
-class Action:
-    """A command: its names, the usage of its argument, what it does, and the function that does it.
+class Action(Generic[State]):
+    """A command of a debugger.
 
-    more: what help says of this command alone, beneath its line.
+    Attributes:
+        names: Its name, then its short names.
+        usage: How its argument is written.
+        does: What it does, in one line of help.
+        run: The function that does it: it takes state and argument, and returns the new state, or None
+            where the state stays.
+        details: What `help NAME` shows beneath the line.
     """
 
     names: tuple[str, ...]
     usage: str
     does: str
-    run: Callable[[Any, str], Any]
-    more: str = ""
+    run: Callable[[State, str], State | None]
+    details: str = ""
 
 
-def converse(actions: Sequence[Action], state: Any, prompt: Callable[[Any], str], read: Reader) -> Any:
-    """Obey line after line until quit or the end; returns the last state.
+def run_commands(
+    actions: Sequence[Action[State]], state: State, prompt: Callable[[State], str], read: Reader
+) -> State:
+    """Run command after command until quit or the end, and return the last state.
 
-    A command that is refused is one line, and the state stays as it was.
+    A command that fails prints one line, and the state stays as it was.
+
+    Args:
+        actions: The commands.
+        state: The first state.
+        prompt: Returns the text before a command, which says where the user is.
+        read: Where the commands come from, `read_terminal` or `read_script(path)`.
     """
     by_name = {name: action for action in actions for name in action.names}
     while True:
@@ -55,43 +82,46 @@ def converse(actions: Sequence[Action], state: Any, prompt: Callable[[Any], str]
             return state
         if name in ("help", "h", "?"):
             _help(actions, argument.strip())
+        elif name in by_name:
+            state = _run(by_name[name], argument.strip(), state)
         elif name and not name.startswith("#"):
-            state = _obeyed(by_name, name, argument.strip(), state)
+            say(f"No command is called {name}; help lists them")
 
 
-def _obeyed(by_name: dict[str, Action], name: str, argument: str, state: Any) -> Any:
-    if name not in by_name:
-        say(f"No command is called {name}; help lists them")
-        return state
+def _run(action: Action[State], argument: str, state: State) -> State:
     try:
-        return by_name[name].run(state, argument)
+        after = action.run(state, argument)
+        return state if after is None else after
     except KeyboardInterrupt:
         say("interrupted; nothing has changed")
     except ValueError as error:
-        from tokenizer import TokenizerError  # loaded here, where all went wrong, so that --help is quick
+        # Loaded here, where an error has happened already, so that --help is quick.
+        from tokenizer import TokenizerError
 
+        # Any other ValueError is a fault of the program, which must not be hidden.
         if not isinstance(error, MinilmError | TokenizerError):
-            raise  # a fault of ours
+            raise
         say(f"refused: {error}")
     return state
 
 
-def _help(actions: Sequence[Action], name: str) -> None:
+def _help(actions: Sequence[Action[State]], name: str) -> None:
     shown = [action for action in actions if not name or name in action.names]
     if not shown:
         say(f"No command is called {name}; help lists them")
         return
     rows = [["  " + ", ".join(a.names), a.usage, a.does] for a in shown]
     if not name:
-        rows += [["  help, h, ?", "[COMMAND]", "this table, or all of one"], ["  quit, q, exit", "", "end"]]
-    said = [clip(row, WIDTH) for row in align(rows, "lll", gap=2)]
-    say("\n".join([*said, *(action.more for action in shown if name and action.more)]))
+        rows += [["  help, h, ?", "[COMMAND]", "this table, or all about one command"]]
+        rows += [["  quit, q, exit", "", "end"]]
+    lines = [clip(row, WIDTH) for row in align(rows, "lll", gap=2)]
+    say("\n".join([*lines, *(action.details for action in shown if name and action.details)]))
 
 
-def meanings(title: str, names: Mapping[str, str]) -> str:
-    """What names mean, a line each, beneath a title.
+def list_meanings(title: str, names: Mapping[str, str]) -> str:
+    """Return a title and beneath it one line for every name with its meaning.
 
-    >>> print(meanings("it may speak of:", {"loss": "nats per token", "u": "the draw"}))
+    >>> print(list_meanings("it may speak of:", {"loss": "nats per token", "u": "the draw"}))
       it may speak of:
         loss  nats per token
         u     the draw
@@ -100,42 +130,46 @@ def meanings(title: str, names: Mapping[str, str]) -> str:
     return "\n".join([f"  {title}", *(clip(row, WIDTH) for row in rows)])
 
 
-def count_of(argument: str) -> int:
-    """How many: the number, or 1 where none is given."""
-    return whole_number(argument) if argument else 1
+def parse_count(argument: str) -> int:
+    """Return the number that was typed, or 1 where nothing was typed."""
+    return parse_number(argument) if argument else 1
 
 
-def whole_number(argument: str) -> int:
-    """The number. Raises MinilmError for anything else."""
+def parse_number(argument: str) -> int:
+    """Return the whole number that was typed. Raises MinilmError for anything else."""
     if not argument.isdecimal() or len(argument) > 9:
         raise MinilmError(f"A whole number is expected here, got {clip(argument, 40)!r}")
     return int(argument)
 
 
 def say(text: str, end: str = "\n") -> None:
-    """Show a text on standard output; nothing of it reaches the terminal raw."""
+    """Print a text; control characters in it are shown, not obeyed."""
     console.write(visible(text, keep="\n\t"), sys.stdout, end=end)
     sys.stdout.flush()
 
 
-def typed(prompt: str) -> str:
-    """The next line from a person, with a history where the terminal has one; else from a pipe, echoed."""
+def read_terminal(prompt: str) -> str:
+    """Return the next line that a person types, with a history where the system has one.
+
+    Lines from a pipe are echoed, so that the output shows what was asked.
+    """
     if not sys.stdin.isatty():
-        return _echoed(prompt, sys.stdin.readline())
+        return _echo(prompt, sys.stdin.readline())
     import contextlib
 
+    # Importing readline gives input() a history; Windows has none.
     with contextlib.suppress(ImportError):
-        import readline  # noqa: F401  (importing it gives input() a history; Windows has none)
+        import readline  # noqa: F401
     return input(prompt)
 
 
-def scripted(path: str | Path) -> Reader:
-    """The lines of a file, each shown after its prompt. Raises MinilmError where it cannot be read."""
+def read_script(path: str | Path) -> Reader:
+    """Return a reader of the lines of a file. Raises MinilmError where the file cannot be read."""
     lines = iter(text_of_file("The script", path).splitlines(keepends=True))
-    return lambda prompt: _echoed(prompt, next(lines, ""))
+    return lambda prompt: _echo(prompt, next(lines, ""))
 
 
-def _echoed(prompt: str, line: str) -> str:
+def _echo(prompt: str, line: str) -> str:
     if not line:
         say("")
         raise EOFError

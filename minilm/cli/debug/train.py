@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from minilm.cli.debug.loop import converse, say, scripted, typed
+from minilm.cli.debug.loop import read_script, read_terminal, run_commands, say
 from minilm.cli.train import shared_options
 
 if TYPE_CHECKING:
@@ -34,16 +34,17 @@ def command(script: str | None, **options: Any) -> None:
     from the terminal, from --script, or from a pipe; help lists them. The training is a new one, on
     files or on the built-in stories, or --run goes on from where one stopped.
     """
-    from minilm.cli.debug.train_inspect import LOOKS
-    from minilm.cli.debug.train_navigate import MOVES, TrainDesk, prompt_line
+    from minilm.cli.debug.train_inspect import INSPECT
+    from minilm.cli.debug.train_navigate import NAVIGATE, TrainState, prompt_line
     from minilm.training.timeline.session import open_session
 
-    read = scripted(script) if script else typed
+    read = read_script(script) if script else read_terminal
     training, timeline = opened(options)
     say(
         f"{timeline.last - timeline.first} steps of {training.model.name}; help lists the commands, quit ends"
     )
-    converse((*MOVES, *LOOKS), TrainDesk(open_session(timeline), training.codec), prompt_line, read)
+    state = TrainState(open_session(timeline), training.codec)
+    run_commands((*NAVIGATE, *INSPECT), state, prompt_line, read)
 
 
 command.params.extend(training_options())

@@ -1,4 +1,4 @@
-"""The commands of `minilm debug train` that move or branch: desk and text in, desk out."""
+"""The commands of `minilm debug train` that go somewhere, and the state that all its commands work on."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import isfinite
 
-from minilm.cli.debug.loop import Action, count_of, say, whole_number
+from minilm.cli.debug.loop import Action, parse_count, parse_number, say
 from minilm.errors import MinilmError
 from minilm.faces import text
 from minilm.faces.visible import quoted
@@ -15,43 +15,48 @@ from minilm.training.timeline.session import TrainSession
 from minilm.training.timeline.timeline import Timeline
 from tokenizer import Tokenizer
 
-__all__ = ["MOVES", "TrainDesk", "prompt_line"]
+__all__ = ["NAVIGATE", "TrainState", "prompt_line"]
 
 
 @dataclass(frozen=True)
-class TrainDesk:
-    """What the commands work on: the session, and the tokenizer that its texts went through."""
+class TrainState:
+    """What the commands work on: each takes a state and gives another.
+
+    Attributes:
+        session: The branches of the training, and the place on each.
+        codec: The tokenizer of the training's text.
+    """
 
     session: TrainSession
     codec: Tokenizer
 
     @property
     def here(self) -> Timeline:
-        """The place that is looked at."""
+        """The current place."""
         return self.session.here
 
-    def at(self, place: Timeline) -> TrainDesk:
-        """The desk with the current line at another place."""
+    def at(self, place: Timeline) -> TrainState:
+        """Return the state with the current branch at another place."""
         return replace(self, session=self.session.moved(place))
 
 
-def prompt_line(desk: TrainDesk) -> str:
-    """Where one is: the branch, the updates made and the last step."""
-    return f"({desk.session.current}:{desk.here.index}/{desk.here.last}) "
+def prompt_line(state: TrainState) -> str:
+    """Return the line before a command: branch, updates made, last step."""
+    return f"({state.session.current}:{state.here.index}/{state.here.last}) "
 
 
-def _next(desk: TrainDesk, argument: str) -> TrainDesk:
-    for _ in range(count_of(argument)):
-        desk = desk.at(desk.here.next())
-        say(text.render(desk.here.step))
-    return desk
+def _next(state: TrainState, argument: str) -> TrainState:
+    for _ in range(parse_count(argument)):
+        state = state.at(state.here.next())
+        say(text.render(state.here.step))
+    return state
 
 
-def _until(desk: TrainDesk, argument: str) -> TrainDesk:
-    """Along the places of a condition; interrupted, the desk stands at the last one that was reached."""
-    place = desk.here
+def _until(state: TrainState, argument: str) -> TrainState:
+    """Go on until a condition holds; an interrupt stops at the last place that was reached."""
+    place = state.here
     try:
-        for reached in _shown(desk.here.course(argument or None)):
+        for reached in _with_progress(state.here.course(argument or None)):
             place = reached
     except KeyboardInterrupt:
         say("interrupted")
@@ -59,99 +64,96 @@ def _until(desk: TrainDesk, argument: str) -> TrainDesk:
         say(text.render(place.step))
     if place.stopped:
         say(f"stopped: {place.stopped}")
-    return desk.at(place)
+    return state.at(place)
 
 
-def _shown(places: Iterator[Timeline]) -> Iterator[Timeline]:
-    """Ten lines on the way of a long course."""
+def _with_progress(places: Iterator[Timeline]) -> Iterator[Timeline]:
+    """Yield the places, and print about ten of their steps on the way."""
     for number, place in enumerate(places, 1):
         if number % max(1, place.last // 10) == 0 and place.step is not None and not place.stopped:
             say(text.render(place.step))
         yield place
 
 
-def _back(desk: TrainDesk, argument: str) -> TrainDesk:
-    return _arrived(desk.at(desk.here.back(count_of(argument))))
+def _back(state: TrainState, argument: str) -> TrainState:
+    return _arrive(state.at(state.here.back(parse_count(argument))))
 
 
-def _jump(desk: TrainDesk, argument: str) -> TrainDesk:
-    return _arrived(desk.at(desk.here.jump(whole_number(argument))))
+def _jump(state: TrainState, argument: str) -> TrainState:
+    return _arrive(state.at(state.here.jump(parse_number(argument))))
 
 
-def _arrived(desk: TrainDesk) -> TrainDesk:
-    step = desk.here.step
-    say(f"at step {desk.here.index}, before any update" if step is None else text.render(step))
-    return desk
+def _arrive(state: TrainState) -> TrainState:
+    step = state.here.step
+    say(f"at step {state.here.index}, before any update" if step is None else text.render(step))
+    return state
 
 
-def _rate(desk: TrainDesk, argument: str) -> TrainDesk:
+def _rate(state: TrainState, argument: str) -> TrainState | None:
     if not argument:
-        say(f"the rate of step {desk.here.index + 1} is {desk.here.rate:g}")
-        return desk
+        say(f"the rate of step {state.here.index + 1} is {state.here.rate:g}")
+        return None
     try:
         rate = None if argument == "schedule" else float(argument)
     except ValueError:
         rate = float("nan")
     if rate is not None and not isfinite(rate):
         raise MinilmError(f"rate takes a number, or `schedule` for the planned one, got {argument!r}")
-    desk = desk.at(desk.here.with_rate(rate))
-    say(
-        f"from step {desk.here.index + 1} on the rate is {'the planned one' if rate is None else f'{rate:g}'}"
-    )
-    return desk
+    state = state.at(state.here.with_rate(rate))
+    shown = "the planned one" if rate is None else f"{rate:g}"
+    say(f"from step {state.here.index + 1} on the rate is {shown}")
+    return state
 
 
-def _batch(desk: TrainDesk, argument: str) -> TrainDesk:
+def _batch(state: TrainState, argument: str) -> TrainState | None:
     if not argument:
-        say(f"step {desk.here.index + 1} will meet:")
-        for row in desk.here.batch.inputs:
-            say(f"  {quoted(desk.codec.decode(row.tolist())[:80])}")
-        return desk
-    number = whole_number(argument)
+        say(f"step {state.here.index + 1} will meet:")
+        for row in state.here.batch.inputs:
+            say(f"  {quoted(state.codec.decode(row.tolist())[:80])}")
+        return None
+    number = parse_number(argument)
     if number < 1:
         raise MinilmError(f"Steps are numbered from 1, got {number}")
-    desk = desk.at(desk.here.with_batch(number - 1))
-    say(f"step {desk.here.index + 1} will meet the batch of step {number}")
-    return desk
+    state = state.at(state.here.with_batch(number - 1))
+    say(f"step {state.here.index + 1} will meet the batch of step {number}")
+    return state
 
 
-def _branch(desk: TrainDesk, argument: str) -> TrainDesk:
-    desk = replace(desk, session=desk.session.branched(argument or None))
-    say(f"on branch {desk.session.current}, from step {desk.here.index}")
-    return desk
+def _branch(state: TrainState, argument: str) -> TrainState:
+    state = replace(state, session=state.session.branched(argument or None))
+    say(f"on branch {state.session.current}, from step {state.here.index}")
+    return state
 
 
-def _switch(desk: TrainDesk, argument: str) -> TrainDesk:
-    desk = replace(desk, session=desk.session.switched(argument))
-    return _arrived(desk)
+def _switch(state: TrainState, argument: str) -> TrainState:
+    state = replace(state, session=state.session.switched(argument))
+    return _arrive(state)
 
 
-def _branches(desk: TrainDesk, _: str) -> TrainDesk:
-    for name, place in desk.session.lines.items():
-        mark = "*" if name == desk.session.current else " "
+def _branches(state: TrainState, _: str) -> None:
+    for name, place in state.session.lines.items():
+        mark = "*" if name == state.session.current else " "
         changes = "; ".join(str(change) for change in place.plan.changes) or "as planned"
         say(f"{mark} {name} at step {place.index}: {changes}")
-    return desk
 
 
-def _save(desk: TrainDesk, argument: str) -> TrainDesk:
+def _save(state: TrainState, argument: str) -> None:
     if not argument:
         raise MinilmError("save takes a new folder for the model")
-    model = desk.here.model
-    write_model(argument, model.config, model.weights(), desk.codec.model_bytes)
-    say(f"model of step {desk.here.index}: {argument}")
-    return desk
+    model = state.here.model
+    write_model(argument, model.config, model.weights(), state.codec.model_bytes)
+    say(f"model of step {state.here.index}: {argument}")
 
 
-MOVES = (
+NAVIGATE = (
     Action(("next", "n"), "[N]", "make one update, or N", _next),
     Action(("continue", "until", "c"), "[CONDITION]", "go on until it holds: loss rises 3 times", _until),
-    Action(("back", "b"), "[N]", "one update back, or N", _back),
-    Action(("jump", "j"), "N", "to the place after N updates", _jump),
-    Action(("rate",), "[X|schedule]", "the learning rate from the next step on", _rate),
-    Action(("batch",), "[N]", "the next batch; let the next step meet that of step N", _batch),
-    Action(("branch",), "[NAME]", "a new branch from here; the old one stays", _branch),
-    Action(("branches",), "", "all branches and what was changed on them", _branches),
-    Action(("switch",), "NAME", "to another branch", _switch),
+    Action(("back", "b"), "[N]", "go back one update, or N", _back),
+    Action(("jump", "j"), "N", "go to the place after N updates", _jump),
+    Action(("rate",), "[X|schedule]", "show or set the learning rate from the next step on", _rate),
+    Action(("batch",), "[N]", "show the next batch, or take that of step N next", _batch),
+    Action(("branch",), "[NAME]", "start a new branch here; the old one stays", _branch),
+    Action(("branches",), "", "list the branches and what was changed on them", _branches),
+    Action(("switch",), "NAME", "go to another branch", _switch),
     Action(("save",), "DIR", "write the model of this place", _save),
 )
