@@ -6,56 +6,29 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from shlex import quote
-from typing import TYPE_CHECKING, Any
 
 import click
 
-from minilm.backends import BACKENDS
 from minilm.backends.processes import LostWorkerError, this_worker
+from minilm.cli.options.request import takes
+from minilm.cli.options.training import training_options
 from minilm.records import TrainStep
+from minilm.workflows.train import Training, TrainingRequest
 
-if TYPE_CHECKING:
-    from minilm.workflows.train import Training
-
-__all__ = ["command", "shared_options"]
-
-_OPTIONS = (  # they mean the same in `minilm debug train`
-    click.option(
-        "--text", multiple=True, metavar="FILE", help="UTF-8 text; may be repeated; stories by default."
-    ),
-    click.option(
-        "--backend", type=click.Choice(list(BACKENDS)), help="torch by default, where it is installed."
-    ),
-    click.option("--steps", type=click.IntRange(min=1), help="Updates to make."),
-    click.option("--tokenizer", metavar="FILE", help="A .model file; by default one is trained on the text."),
-    click.option("--vocab-size", type=int, help="Of the trained tokenizer: 2000, or 800 for stories."),
-    click.option("--embedding", type=int, help="Numbers of an embedding: 64, or 48 for stories."),
-    click.option("--hidden", type=int, help="Units of an LSTM layer: 128."),
-    click.option("--layers", default=1, show_default=True, help="LSTM layers, 1 to 3."),
-    click.option("--dropout", type=float, help="Share left out after every layer: 0.3, or 0 for stories."),
-    click.option("--batch", type=int, help="Rows of a batch: 8."),
-    click.option("--length", type=int, help="Tokens of a row: 64, or a whole story."),
-    click.option("--rate", type=float, help="Highest learning rate of Adam: 0.005, or 0.02 for stories."),
-    click.option(
-        "--clip", default=1.0, show_default=True, help="Limit of the global gradient norm; 0: none."
-    ),
-    click.option("--seed", default=0, show_default=True, help="Of weights, order of the data and dropout."),
-    click.option("--device", default="cpu", show_default=True, help="cpu, cuda, mps ..."),
-    click.option("--dtype", default="float32", show_default=True, help="float32 or float64."),
-)
+__all__ = ["TrainRequest", "command"]
 
 
-def training_options(command: Any) -> Any:
-    """Add the options of a training to a command."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
+@dataclass(frozen=True, kw_only=True)
+class TrainRequest(TrainingRequest):
+    """The options of `minilm train`.
 
+    Attributes:
+        as_lines: Print a JSON line for every step.
+    """
 
-def shared_options() -> list[click.Parameter]:
-    """Return the options that `minilm debug` takes too: all but those of a training's folder."""
-    return [one for one in command.params if one.name not in ("out", "minutes", "resume", "as_lines")]
+    as_lines: bool
 
 
 @click.command(
@@ -67,14 +40,13 @@ def shared_options() -> list[click.Parameter]:
 @click.option("--resume", is_flag=True, help="Go on from the newest checkpoint in DIR, with its settings.")
 @training_options
 @click.option("--json", "as_lines", is_flag=True, help="Print a JSON line for every step.")
-def command(as_lines: bool, **options: Any) -> None:
+@takes(TrainRequest)
+def command(request: TrainRequest) -> None:
     """Train a tokenizer and an LSTM language model on files, or on Storyland, the built-in stories."""
-    from minilm.workflows.train import Training
-
-    training = Training(**options)
+    training = Training.of(request)
     if this_worker().leads:
         _announce(training)
-        stopped = _train(training, as_lines)
+        stopped = _train(training, request.as_lines)
     else:
         stopped = _follow(training)
     if stopped:

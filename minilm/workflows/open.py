@@ -8,20 +8,21 @@ from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from minilm import backends, builtin
 from minilm.errors import MinilmError
 from minilm.generation.cursor import Cursor, start
 from minilm.generation.score import TokenScore, score
-from minilm.protocols import LanguageModel, TextCodec
+from minilm.protocols import Inspectable, LanguageModel, TextCodec
 from minilm.records import Array, Reading, Step
 from minilm.sampling.stage import Stage
+from minilm.storage.model_folder import read_model
 
 if TYPE_CHECKING:
     from tokenizer import Tokenizer
 
-__all__ = ["Opened", "load_codec", "open_model", "tokenizer_errors", "wrap_net"]
+__all__ = ["Opened", "load_codec", "open_model", "open_saved_places", "tokenizer_errors", "wrap_net"]
 
 _BUILTIN = {"stories": builtin.folder}
 
@@ -187,6 +188,40 @@ def open_model(
     model.name = f"{folder.name}, an LSTM in {model.name}"
     own = load_codec(folder / "tokenizer.model")
     return Opened(model, own, (own.special_ids["eos"],))
+
+
+def open_saved_places(
+    folders: Sequence[str | Path],
+    *,
+    backend: str | None = None,
+    device: str = "cpu",
+    dtype: str = "float32",
+) -> tuple[TextCodec, list[tuple[int, Inspectable]]]:
+    """Open saved models and checkpoints of one training, to compare them.
+
+    Args:
+        folders: The model folders, in the order of the training, at least one.
+        backend: "numpy", "torch" or "tensorflow"; NumPy by default.
+        device: "cpu", "cuda", "mps" ...
+        dtype: "float32" or "float64".
+
+    Returns:
+        The tokenizer, and for each model how many updates had been made. A folder that does not say so counts
+        by its place in `folders`, from 1.
+
+    Raises:
+        MinilmError: Where a folder has another tokenizer than the first one.
+    """
+    models: list[tuple[int, Inspectable]] = []
+    found = [read_model(folder) for folder in folders]
+    opened = [open_model(folder, backend=backend, device=device, dtype=dtype) for folder in folders]
+    for place, (saved, one) in enumerate(zip(found, opened, strict=True), 1):
+        if saved.tokenizer_bytes != found[0].tokenizer_bytes:
+            raise MinilmError(f"{folders[place - 1]} has another tokenizer than {folders[0]}; leave it out")
+        training = saved.extra.get("training")
+        step = training.get("step") if isinstance(training, dict) else None
+        models.append((step if isinstance(step, int) else place, cast(Inspectable, one.model)))
+    return opened[0].codec, models
 
 
 def wrap_net(net: Any, codec: TextCodec | None) -> Opened:

@@ -1,7 +1,7 @@
 """The loop of both debuggers: read a command, run it, show the result.
 
-Help is made from the table of commands. A command takes a state and gives another, so going back means to keep
-an old state. The loop knows neither models nor sessions.
+Help is made from the table of commands. A command takes a state and gives another, so old states stay usable.
+The loop knows neither models nor sessions.
 """
 
 from __future__ import annotations

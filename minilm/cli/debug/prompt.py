@@ -1,113 +1,158 @@
-"""minilm debug prompt: one prompt through a training, and what single updates did to one prediction."""
+"""minilm debug prompt: follow one prompt through a training, and see what single updates did to it."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import click
 
 from minilm.builtin import PROMPT
 from minilm.cli.debug.loop import say
-from minilm.cli.debug.train import opened, training_options
+from minilm.cli.options.request import takes
 from minilm.cli.options.stages import DEFAULT
+from minilm.cli.options.training import TimelineOptions, timeline_options
+from minilm.comparison.training import (
+    PromptMoment,
+    UpdateEffect,
+    effect_of_update,
+    places,
+    through_training,
+)
 from minilm.errors import MinilmError
+from minilm.faces.text.train import effect_text, moments_text
 from minilm.faces.visible import visible
+from minilm.protocols import Inspectable, TextCodec
 from minilm.token_text import ids_of
+from minilm.trace.json import as_json, dumps
+from minilm.training.timeline.gates import gates_through
+from minilm.training.timeline.timeline import Timeline
+from minilm.workflows.open import open_saved_places
 
-__all__ = ["command"]
+__all__ = ["DebugPromptRequest", "command"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DebugPromptRequest(TimelineOptions):
+    """The options of `minilm debug prompt`.
+
+    Attributes:
+        models: Folders of saved models, in the order of the training; empty to train.
+        prompt: The text that every model goes on from.
+        word: The word whose probability is followed, or None for the last token of the prompt.
+        stages: The sampling stages, as text.
+        max_tokens: How many tokens are written at each place.
+        dice: The seed of the dice, the same at every place.
+        every: Steps between two places; 0 for about a dozen places.
+        effects: The steps, from 1, whose effect is shown.
+        plot: A .png or .svg file for a picture of the gates, or None.
+        as_lines: Print JSON lines instead of tables.
+    """
+
+    models: tuple[str, ...]
+    prompt: str
+    word: str | None
+    stages: str
+    max_tokens: int
+    dice: int
+    every: int
+    effects: tuple[int, ...]
+    plot: str | None
+    as_lines: bool
+
+    def __post_init__(self) -> None:
+        needs_training = self.plot is not None or self.effects or self.every or self.out
+        if self.models and needs_training:
+            raise MinilmError(
+                "--plot, --effect, --every and --run need a training; leave them or --models out"
+            )
+        if self.every < 0:
+            raise MinilmError(f"--every must be 1 or more, got {self.every}")
 
 
 @click.command(epilog="Example: minilm debug prompt --prompt 'Once upon a' --word time --steps 6 --hidden 32")
 @click.option("--models", multiple=True, metavar="DIR", help="A saved model or checkpoint, in this order.")
-@click.option("--prompt", default=PROMPT, show_default=True, help="Read anew at every place.")
+@click.option("--prompt", default=PROMPT, show_default=True, help="The text that each place goes on from.")
 @click.option(
     "--word",
     metavar="WORD|#ID",
     help="Follow its probability and its embedding; the prompt's last token by default.",
 )
 @click.option("--stages", default=DEFAULT, show_default=True, help="The sampling stages.")
-@click.option("--max-tokens", default=12, show_default=True, help="How much to write at each place.")
+@click.option("--max-tokens", default=12, show_default=True, help="How many tokens to write at each place.")
 @click.option("--dice", default=0, show_default=True, help="Seed of the dice, the same at every place.")
 @click.option("--every", default=0, help="Steps between two places; a dozen places by default.")
-@click.option("--effect", "effects", multiple=True, type=int, metavar="STEP", help="What this update did.")
+@click.option(
+    "--effect", "effects", multiple=True, type=int, metavar="STEP", help="Show what this update did."
+)
 @click.option("--plot", metavar="FILE", help="Draw gates over the training into a .png or .svg file.")
 @click.option("--json", "as_lines", is_flag=True, help="Print JSON lines instead of tables.")
-def command(prompt: str, word: str | None, plot: str | None, as_lines: bool, **options: Any) -> None:
+@timeline_options
+@takes(DebugPromptRequest)
+def command(request: DebugPromptRequest) -> None:
     """Replay one prompt at places along a training.
 
-    With the same dice, so that all that differs is the model: its text, a probability, the gates. The
-    training is a new one, or --run goes on from where one stopped; the options are those of minilm
-    train.
-    With --models once or more nothing is trained: the places are saved models, checkpoints among them.
+    The dice are the same everywhere, so only the model differs: its text, a probability, the gates. The
+    training is a new one, or --run goes on from where one stopped; the options are those of minilm train.
+    With --models once or more nothing is trained: the places are saved models or checkpoints.
     """
-    from minilm.comparison.training import effect_of_update, places, through_training
-    from minilm.faces.text.train import effect_text, moments_text
-    from minilm.trace.json import as_json, dumps
+    if request.models:
+        codec, models = open_saved_places(
+            request.models, backend=request.backend, device=request.device, dtype=request.dtype
+        )
+        _print(_moments(request, codec, models), [], request.as_lines)
+        return
+    training, timeline = request.start()
+    codec = training.codec
+    moments = _moments(request, codec, places(timeline, _steps(timeline, request.every)))
+    effects = [
+        effect_of_update(timeline.jump(step - 1), codec, request.prompt, request.word)
+        for step in request.effects
+    ]
+    _print(moments, effects, request.as_lines)
+    if request.plot is not None:
+        ids = codec.encode(request.prompt, special=True)
+        _draw(timeline, ids, [moment.index for moment in moments], request.plot)
 
-    timeline: Any = None
-    if options["models"]:
-        _refuse_with_models(plot, options)
-        codec, models = _saved(options)
-    else:
-        run, timeline = opened(options)
-        codec, models = run.codec, places(timeline, _steps(timeline, options["every"]))
-    sampled = {"stages": options["stages"], "seed": options["dice"], "max_tokens": options["max_tokens"]}
-    if word is not None and (note := ids_of(word, codec).note):
+
+def _moments(
+    request: DebugPromptRequest, codec: TextCodec, models: Iterable[tuple[int, Inspectable]]
+) -> list[PromptMoment]:
+    if request.word is not None and (note := ids_of(request.word, codec).note):
         click.echo(visible(note, keep=""), err=True)
-    moments = list(through_training(models, codec, prompt, word=word, **sampled))
-    effects = [effect_of_update(timeline.jump(n - 1), codec, prompt, word) for n in options["effects"]]
-    if as_lines:
-        for kind, records in (("moment", moments), ("effect", effects)):
-            for record in records:
-                print(dumps({kind: as_json(record)}))
-    else:
-        say("\n\n".join([moments_text(moments), *map(effect_text, effects)]))
-    if plot is not None:
-        _draw(timeline, codec.encode(prompt, special=True), [m.index for m in moments], plot)
+    return list(
+        through_training(
+            models,
+            codec,
+            request.prompt,
+            stages=request.stages,
+            seed=request.dice,
+            max_tokens=request.max_tokens,
+            word=request.word,
+        )
+    )
 
 
-command.params.extend(training_options())
-
-
-def _refuse_with_models(plot: str | None, options: dict[str, Any]) -> None:
-    if plot is not None or options["effects"] or options["every"] or options["folder"]:
-        raise MinilmError("--plot, --effect, --every and --run need a training; leave them or --models out")
-
-
-def _saved(options: dict[str, Any]) -> tuple[Any, list[tuple[int, Any]]]:
-    """The tokenizer that saved models have in common, and each with the updates that its folder tells of.
-
-    A folder that tells of none counts by its place in the row, from 1.
-    """
-    from minilm.cli.options.model import open_model
-    from minilm.storage.model_folder import read_model
-
-    models, codecs = [], []
-    for place, folder in enumerate(options["models"], 1):
-        held = read_model(folder)
-        found = open_model(folder, options["backend"], options["device"], options["dtype"])
-        if codecs and held.tokenizer_bytes != codecs[0][0]:
-            raise MinilmError(f"{folder} has another tokenizer than {options['models'][0]}; leave it out")
-        codecs.append((held.tokenizer_bytes, found.codec))
-        told = held.extra.get("training")
-        step = told.get("step") if isinstance(told, dict) else None
-        models.append((step if isinstance(step, int) else place, found.model))
-    return codecs[0][1], models
-
-
-def _steps(timeline: Any, every: int) -> list[int]:
-    """The places to read the prompt at: both ends, and between them every so many."""
-    if every < 0:
-        raise MinilmError(f"--every must be 1 or more, got {every}")
+def _steps(timeline: Timeline, every: int) -> list[int]:
+    """Return the places to read the prompt at: both ends, and between them one in `every` steps."""
     every = every or max(1, (timeline.last - timeline.first) // 11)
     return sorted({*range(timeline.first, timeline.last, every), timeline.last})
 
 
-def _draw(timeline: Any, ids: list[int], steps: list[int], path: str) -> None:
+def _print(moments: Sequence[PromptMoment], effects: Sequence[UpdateEffect], as_lines: bool) -> None:
+    if not as_lines:
+        say("\n\n".join([moments_text(moments), *map(effect_text, effects)]))
+        return
+    for moment in moments:
+        print(dumps({"moment": as_json(moment)}))
+    for effect in effects:
+        print(dumps({"effect": as_json(effect)}))
+
+
+def _draw(timeline: Timeline, ids: list[int], steps: list[int], path: str) -> None:
+    # Only --plot needs matplotlib.
     from minilm.faces.plots import save
     from minilm.faces.plots.gates import gates_over_training
-    from minilm.training.timeline.gates import gates_through
 
-    click.echo(
-        f"wrote {save(gates_over_training(list(gates_through(timeline, ids, steps))), path)}", err=True
-    )
+    picture = gates_over_training(list(gates_through(timeline, ids, steps)))
+    click.echo(f"wrote {save(picture, path)}", err=True)

@@ -2,58 +2,45 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
 
 import click
 
 from minilm.cli.debug.loop import read_script, read_terminal, run_commands, say
-from minilm.cli.train import shared_options
+from minilm.cli.debug.train_inspect import INSPECT
+from minilm.cli.debug.train_navigate import NAVIGATE, TrainState, prompt_line
+from minilm.cli.options.request import takes
+from minilm.cli.options.training import TimelineOptions, timeline_options
+from minilm.training.timeline.session import open_session
 
-if TYPE_CHECKING:
-    from minilm.training.timeline.timeline import Timeline
-    from minilm.workflows.train import Training
-
-__all__ = ["command", "opened", "training_options"]
+__all__ = ["DebugTrainRequest", "command"]
 
 
-def training_options() -> list[click.Parameter]:
-    """The options of a training: a new one, or one that left checkpoints; and where snapshots go."""
-    own: list[click.Parameter] = [
-        click.Option(["--run", "folder"], metavar="DIR", help="Go on from a training's newest checkpoint."),
-        click.Option(["--snapshots"], metavar="DIR", help="Keep snapshots here; in memory by default."),
-    ]
-    return [*own, *shared_options()]
+@dataclass(frozen=True, kw_only=True)
+class DebugTrainRequest(TimelineOptions):
+    """The options of `minilm debug train`.
+
+    Attributes:
+        script: A file with one command a line, or None to read them from the terminal.
+    """
+
+    script: str | None
 
 
 @click.command(epilog="Example: minilm debug train --steps 40 --hidden 32")
 @click.option("--script", metavar="FILE", help="Read the commands from a file, one a line, echoed.")
-def command(script: str | None, **options: Any) -> None:
+@timeline_options
+@takes(DebugTrainRequest)
+def command(request: DebugTrainRequest) -> None:
     """Step through a training, forward and back.
 
     next, back, jump, until a condition, gradients, update, rate, branch, diff ...: commands are read
     from the terminal, from --script, or from a pipe; help lists them. The training is a new one, on
     files or on the built-in stories, or --run goes on from where one stopped.
     """
-    from minilm.cli.debug.train_inspect import INSPECT
-    from minilm.cli.debug.train_navigate import NAVIGATE, TrainState, prompt_line
-    from minilm.training.timeline.session import open_session
-
-    read = read_script(script) if script else read_terminal
-    training, timeline = opened(options)
-    say(
-        f"{timeline.last - timeline.first} steps of {training.model.name}; help lists the commands, quit ends"
-    )
+    read = read_script(request.script) if request.script else read_terminal
+    training, timeline = request.start()
+    steps = timeline.last - timeline.first
+    say(f"{steps} steps of {training.model.name}; help lists the commands, quit ends")
     state = TrainState(open_session(timeline), training.codec)
     run_commands((*NAVIGATE, *INSPECT), state, prompt_line, read)
-
-
-command.params.extend(training_options())
-
-
-def opened(options: dict[str, Any]) -> tuple[Training, Timeline]:
-    """The training that the options mean, and the timeline at its beginning."""
-    from minilm.workflows.train import Training
-
-    asked = {option.name or "": options[option.name or ""] for option in shared_options()}
-    training = Training(**asked, out=options["folder"], resume=options["folder"] is not None)
-    return training, training.timeline(options["snapshots"])
