@@ -84,7 +84,8 @@ def _part(value: Any, name: str, path: str) -> Any:
 
 
 def _item(value: Sequence[Any] | np.ndarray, name: str, path: str) -> Any:
-    size = len(value) if np.ndim(value) or not isinstance(value, np.ndarray) else 0
+    # An array without dimensions is a number, and has no places.
+    size = 0 if isinstance(value, np.ndarray) and not value.ndim else len(value)
     if not re.fullmatch(r"-?\d{1,9}", name) or not -size <= int(name) < size:
         raise MinilmError(f"{path} has the places 0 to {size - 1}, got {clip(name, 40)}")
     return value[int(name)]
