@@ -18,12 +18,12 @@ PROMPT = " w10 w20 w30 w40 w50 w60 w70 w80"
 STAGES = "Temperature(0.8) TopK(40) TopP(0.9)"
 
 
-def stream_model(model: LanguageModel, tokens: int) -> Work:
-    """The work of streaming so many tokens from a model, every Step made and looked at."""
+def stream_model(model: LanguageModel, tokens: int, stages: str = STAGES) -> Work:
+    """Return the work of streaming so many tokens from a model, every Step made and read."""
     codec = Words(model.vocab_size)
 
     def work() -> int:
-        steps = stream(model, codec, PROMPT, STAGES, seed=1, max_tokens=tokens, eos_ids=())
+        steps = stream(model, codec, PROMPT, stages, seed=1, max_tokens=tokens, eos_ids=())
         return sum(step.decision.chosen.id for step in steps)
 
     return work

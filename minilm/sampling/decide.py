@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from minilm.numerics import LARGEST_K, adaptive_k, sorted_k
 from minilm.records import Array, Candidate, Decision, Distribution
 from minilm.sampling.candidates import shown
-from minilm.sampling.ledger import Ledger
+from minilm.sampling.ledger import Ledger, find_drawn, find_ends, find_interval
 from minilm.sampling.scores import Context, Scores, float32, places
 from minilm.sampling.sensitivity import between, can_be_fragile, can_flip
 from minilm.sampling.stage import Stage
@@ -73,21 +73,16 @@ def _fragile(
 
 
 def _fall(p: Array, u: float | None) -> tuple[int, tuple[float, float]]:
-    """The place in p (S,) on whose interval of the cumulative distribution u falls."""
-    ends = p.cumsum()
-    ends /= ends[-1]
-    place = int(p.argmax()) if u is None else int(ends.searchsorted(u, side="right"))
-    return place, (float(ends[place - 1]) if place else 0.0, float(ends[place]))
+    """Return the place in p (S,) on whose interval u falls, and the interval."""
+    ends = find_ends(p)
+    place = int(p.argmax()) if u is None else int(find_drawn(ends, u))
+    return place, find_interval(ends, place)
 
 
 def _interval(scores: Scores, p: Array, token_id: int) -> tuple[float, float] | None:
     """The interval of a token that was not drawn; None where it did not survive."""
     found = places(scores, [token_id])
-    if not found.size:
-        return None
-    ends = p.cumsum()
-    place = int(found[0])
-    return float(ends[place] - p[place]) / float(ends[-1]), float(ends[place] / ends[-1])
+    return find_interval(find_ends(p), int(found[0])) if found.size else None
 
 
 def _reason(chosen: Candidate, survivors: int, u: float | None, forced: bool) -> str:

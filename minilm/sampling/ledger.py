@@ -12,7 +12,7 @@ from minilm.records import Array, StageEffect
 from minilm.sampling.scores import Context, Scores, largest, places
 from minilm.sampling.stage import Stage, run
 
-__all__ = ["Ledger", "Point"]
+__all__ = ["Ledger", "Point", "find_drawn", "find_ends", "find_interval", "is_drawn"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,6 +44,57 @@ class Point:
         logp = self.scores.values.astype(np.float64)
         logp -= self.lse
         return np.exp(logp, out=logp)
+
+
+def find_ends(p: Array) -> Array:
+    """Return where each interval of the draw ends: the cumulative sum of p, over its last number.
+
+    A draw u in [0, 1) falls on the first token whose end is above u; its interval begins at the end before.
+
+    Args:
+        p: (S,) probabilities in ascending order of the survivors' ids.
+
+    >>> find_ends(np.array([0.25, 0.5, 0.25])).tolist()
+    [0.25, 0.75, 1.0]
+    """
+    ends = p.cumsum()
+    ends /= ends[-1]
+    return ends
+
+
+def find_drawn(ends: Array, draws: Array | float) -> Array:
+    """Return the place of the token that each draw falls on, in the order of the draws.
+
+    >>> find_drawn(np.array([0.25, 0.75, 1.0]), np.array([0.0, 0.25, 0.9])).tolist()
+    [0, 1, 2]
+    """
+    return np.asarray(ends.searchsorted(draws, side="right"))
+
+
+def find_interval(ends: Array, place: int) -> tuple[float, float]:
+    """Return the interval [low, high) of the draws that fall on the token at a place.
+
+    >>> find_interval(np.array([0.25, 0.75, 1.0]), 1)
+    (0.25, 0.75)
+    """
+    return (float(ends[place - 1]) if place else 0.0), float(ends[place])
+
+
+def is_drawn(scores: Scores, u: float | None, token_id: int) -> bool:
+    """Return whether a draw u (None: the best one) takes this token, without the intervals of the others.
+
+    >>> is_drawn(Scores.of(np.zeros(4)), 0.3, 1)
+    True
+    """
+    if u is None:
+        return bool(scores.ids[scores.values.argmax()] == token_id)
+    found = places(scores, [token_id])
+    if not found.size:
+        return False
+    p, place = Point.of(scores).p, int(found[0])
+    below, above = float(np.add.reduce(p[:place])), float(np.add.reduce(p[place + 1 :]))
+    total = below + float(p[place]) + above
+    return below <= u * total and (not above or u * total < total - above)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -13,7 +13,7 @@ import numpy as np
 from minilm.errors import MinilmError
 from minilm.records import Array
 from minilm.sampling.dialects import DIALECTS
-from minilm.sampling.ledger import Point
+from minilm.sampling.ledger import Point, find_drawn, find_ends
 from minilm.sampling.parsing import STAGES
 from minilm.sampling.scores import Context, Scores
 from minilm.sampling.stage import Stage, run
@@ -40,9 +40,7 @@ def fallen(scores: Scores, draws: Array) -> Array:
     >>> fallen(Scores.of(np.zeros(4)), np.array([0.0, 0.3, 0.9])).tolist()
     [0, 1, 3]
     """
-    ends = Point.of(scores).p.cumsum()
-    ends /= ends[-1]
-    return scores.ids[ends.searchsorted(draws, side="right")]
+    return scores.ids[find_drawn(find_ends(Point.of(scores).p), draws)]
 
 
 def survivors(logits: Array, context: Context, stages: Sequence[Stage]) -> Scores:

@@ -16,6 +16,12 @@ from minilm.records import Array
 __all__ = ["Context", "Scores", "float32", "largest", "places", "softmax32"]
 
 
+# glibc gives large freed memory back to the system, and every step would fault the same pages in again: two
+# thirds of the time of a step at V = 64,000. Once a large block has been freed it keeps up to twice that size
+# (mallopt(3), M_MMAP_THRESHOLD). The block is never touched, so it takes no memory.
+np.empty(1 << 24, np.uint8)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Scores:
     """The survivors of the stages so far; every score is finite.

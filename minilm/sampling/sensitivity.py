@@ -17,7 +17,7 @@ from minilm.errors import MinilmError
 from minilm.frozen import one_line
 from minilm.numerics import log_odds
 from minilm.records import Array
-from minilm.sampling.ledger import Ledger, Point
+from minilm.sampling.ledger import Ledger, Point, is_drawn
 from minilm.sampling.parameters import choose, setting, survivors, turned
 from minilm.sampling.scores import Context, Scores, float32, largest
 from minilm.sampling.stage import Stage, run
@@ -118,7 +118,17 @@ def can_flip(
     """
     lower, higher = logits - np.float32(wobble), logits + np.float32(wobble)
     changed = (np.where(up, higher, lower) for up in _ups(logits.size, chosen, runs))
-    return any(_choice(scores, context, stages, u) not in (chosen, None) for scores in changed)
+    return any(_is_flipped(scores, context, stages, u, chosen) for scores in changed)
+
+
+def _is_flipped(
+    logits: Array, context: Context, stages: Sequence[Stage], u: float | None, chosen: int
+) -> bool:
+    """Return whether another token is taken; False where the changed numbers overflow or leave nothing."""
+    try:
+        return not is_drawn(survivors(logits, context, stages), u, chosen)
+    except MinilmError:
+        return False
 
 
 def can_be_fragile(ledger: Ledger, u: float | None, chosen: int, interval: tuple[float, float]) -> bool:

@@ -23,6 +23,8 @@ __all__ = ["Greedy", "MinP", "Temperature", "TopK", "TopP"]
 
 _LARGEST = float(np.finfo(np.float32).max)
 
+_BLOCK = 8192
+
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Greedy(Stage):
@@ -119,24 +121,47 @@ class TopP(Stage):
         values = scores.values
         # Worst first, as transformers sums; the values alone matter, so the sort need not be stable.
         ascending = np.sort(values)
-        # below_i = sum of the softmax of the i + 1 worst scores
-        below = softmax32(ascending).astype(np.float64).cumsum().astype(np.float32)
-        # Keep the tokens whose mass with all worse ones exceeds 1 - p; the best one stays in any case.
-        first = min(int(below.searchsorted(np.float32(1 - self.p), side="right")), values.size - 1)
+        first, masses = self._find_crossing(softmax32(ascending))
         keep = values >= ascending[first]
         surplus = int(np.count_nonzero(keep)) - (values.size - first)
         if surplus:
             # Among equal scores at the cut, those with the highest ids go.
             keep[np.flatnonzero(values == ascending[first])[-surplus:]] = False
-        return scores.keep(keep, self._cut(ascending, below, first))
-
-    def _cut(self, values: Array, below: Array, first: int) -> float | None:
-        """To the mass 1 - p in log-odds, from both sides, or to changing places with the best removed."""
-        limit, others = log_odds(1 - self.p), below[max(first - 1, 0) : min(first + 1, below.size - 1)]
-        near = [abs(log_odds(mass) - limit) for mass in others.tolist()]
+        # The nearest of three: the mass 1 - p in log-odds, from both sides, and the best score removed.
+        near = [abs(log_odds(mass) - log_odds(1 - self.p)) for mass in masses]
         if first:
-            near.append(abs(float(values[first] - values[first - 1])))
-        return min(near, default=None)
+            near.append(abs(float(ascending[first] - ascending[first - 1])))
+        return scores.keep(keep, min(near, default=None))
+
+    def _find_crossing(self, p: Array) -> tuple[int, list[float]]:
+        """Return the place of the first token to keep, and the masses before it and with it.
+
+        Args:
+            p: (S,) probabilities in ascending order.
+
+        Returns:
+            The first place at which the mass of a token and all worse ones exceeds 1 - p, and up to two
+            masses, because there is none before the worst token, and with the best it is 1.
+        """
+        limit = np.float32(1 - self.p)
+        mass, start, below = 0.0, 0, p[:0]
+        # In blocks, because a flat distribution crosses after a tenth of its tokens.
+        for start in range(0, p.size, _BLOCK):
+            # below_i = p_0 + p_1 + ... + p_i
+            sums = p[start : start + _BLOCK].astype(np.float64)
+            sums[0] += mass
+            np.cumsum(sums, out=sums)
+            below = sums.astype(np.float32)
+            if below[-1] > limit:
+                break
+            if start + below.size < p.size:
+                mass = float(sums[-1])
+        place = min(int(below.searchsorted(limit, side="right")), below.size - 1)
+        first = start + place
+        masses = [float(below[place - 1]) if place else float(np.float32(mass))] if first else []
+        if first < p.size - 1:
+            masses.append(float(below[place]))
+        return first, masses
 
     def find_contested(self, before: Scores, after: Scores, mass_kept: float, reach: float) -> Array | None:
         """Return the ids within reach of the cut; None where the crossing may come one token earlier."""
