@@ -1,7 +1,7 @@
-"""Where two runs part: the first step, the first stage within it, and by what margin.
+"""Finds where two runs differ: the first step, the first stage within it, and by how much.
 
-The facts of a step, in the order in which it is made, are in trace_facts.py. After the first other token the
-contexts differ, and it ends.
+The facts of two steps are compared in the order in which a step is made, so the first difference is the
+cause of the others. After the first different token the two contexts differ, and the comparison ends.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from minilm.records import Candidate, Decision, Embedding, StageEffect, Step
 from minilm.trace.audit.distributions import temperature
 from minilm.trace.reader import Trace
 
-__all__ = ["TraceDifference", "diff", "differ", "facts", "first_difference"]
+__all__ = ["TraceDifference", "diff", "facts_differ", "first_difference"]
 
 _ASKED = ("prompt_ids", "vocab_size", "stages", "seed", "branch", "max_tokens", "stop", "eos_ids", "top")
 
@@ -29,10 +29,15 @@ _ASKED = ("prompt_ids", "vocab_size", "stages", "seed", "branch", "max_tokens", 
 class TraceDifference:
     """The first thing within a step in which two runs differ.
 
-    index: the step's, None for what was asked of the run; place: a stage, "the model", "the draw" ...;
-    what: which of its facts; left, right: the two values; by: their distance where both are numbers;
-    chosen: the two tokens of the step where they differ; margins: how far each draw fell from the end of
-    its interval, None where nothing was drawn.
+    Attributes:
+        index: Index of the step; None for what was asked of the run.
+        place: A stage, "the model", "the draw" and so on.
+        what: Which fact of it.
+        left: The value in the first run.
+        right: The value in the second run.
+        by: How much the values differ, where both are finite numbers.
+        chosen: The two chosen tokens of the step, where they differ.
+        margins: How far each draw fell from the end of its interval; None where nothing was drawn.
     """
 
     index: int | None
@@ -45,21 +50,27 @@ class TraceDifference:
     margins: tuple[float | None, float | None] = (None, None)
 
     def sentence(self, left: str = "the first run", right: str = "the second") -> str:
-        """The difference in words, the runs under the names given.
+        """Return the difference as a sentence.
 
         >>> TraceDifference(2, "TopK(9)", "survivors", 8, 9, 1.0).sentence("yours", "the reference")
-        'Step 3 differs at TopK(9), survivors: yours 8, the reference 9 (apart by 1)'
+        'Step 3 differs at TopK(9), survivors: yours 8, the reference 9 (difference 1)'
+
+        Args:
+            left: What to call the first run.
+            right: What to call the second run.
         """
         where = "What was asked differs" if self.index is None else f"Step {self.index + 1} differs"
-        apart = "" if self.by is None else f" (apart by {self.by:.3g})"
-        start = f"{where} at {_printable(self.place)}, {self.what}: {left} {_said(self.left)}, {right} "
-        return f"{start}{_said(self.right)}{apart}{self._parting(left, right)}"
+        values = f"{left} {_spell(self.left)}, {right} {_spell(self.right)}"
+        distance = "" if self.by is None else f" (difference {self.by:.3g})"
+        return (
+            f"{where} at {_printable(self.place)}, {self.what}: {values}{distance}{self._tokens(left, right)}"
+        )
 
-    def _parting(self, left: str, right: str) -> str:
+    def _tokens(self, left: str, right: str) -> str:
         if self.chosen is None:
             return ""
         a, b = self.chosen
-        text = f"; the texts part here: {a.text!r} {a.id} and {b.text!r} {b.id}"
+        text = f"; the texts differ from here on: {a.text!r} {a.id} and {b.text!r} {b.id}"
         known = [(m, name) for m, name in zip(self.margins, (left, right), strict=True) if m is not None]
         if not known:
             return text
@@ -68,9 +79,12 @@ class TraceDifference:
 
 
 def diff(left: Trace, right: Trace, tolerance: float = 1e-5) -> Iterator[TraceDifference]:
-    """What was asked differently, then for every step its first difference, until the texts part.
+    """Yield what was asked differently, then the first difference of every step, until the texts differ.
 
-    tolerance: of numbers, times max(1, the larger one).
+    Args:
+        left: The first run.
+        right: The second run.
+        tolerance: How much two measured numbers may differ, times max(1, the larger one).
     """
     for name in _ASKED:
         a, b = left.start.get(name), right.start.get(name)
@@ -89,32 +103,38 @@ def diff(left: Trace, right: Trace, tolerance: float = 1e-5) -> Iterator[TraceDi
 
 
 def first_difference(left: Step, right: Step, tolerance: float = 1e-5) -> TraceDifference | None:
-    """The first thing in which two steps differ, or None; its index is the right one's."""
+    """Return the first thing in which two steps differ, or None. Its index is that of the right step."""
     a, b = left.decision, right.decision
-    parts = (a.chosen, b.chosen) if a.chosen.id != b.chosen.id else None
-    for place, what, x, y in facts(left, right):
-        if differ(x, y, tolerance):
-            by = abs(float(x) - float(y)) if _measured(x, y) else math.inf
-            margins = (a.margin, b.margin) if parts else (None, None)
-            apart = by if math.isfinite(by) else None
-            return TraceDifference(right.index, place, what, x, y, apart, parts, margins)
+    tokens = (a.chosen, b.chosen) if a.chosen.id != b.chosen.id else None
+    for place, what, x, y in _facts(left, right):
+        if facts_differ(x, y, tolerance):
+            distance = abs(float(x) - float(y)) if _are_measured(x, y) else math.inf
+            by = distance if math.isfinite(distance) else None
+            margins = (a.margin, b.margin) if tokens else (None, None)
+            return TraceDifference(right.index, place, what, x, y, by, tokens, margins)
     return None
 
 
-def _measured(x: Any, y: Any) -> bool:
-    """Whether both are numbers, and one of them was measured and not counted."""
+def _are_measured(x: Any, y: Any) -> bool:
+    """Return True where both are numbers, and at least one of them was measured and not counted."""
     both = isinstance(x, Real) and isinstance(y, Real)
     return both and not (isinstance(x, Integral) and isinstance(y, Integral))
 
 
-def differ(x: Any, y: Any, tolerance: float) -> bool:
-    """Whether two facts differ: of two numbers, one of which is infinite or none at all, always."""
-    if not _measured(x, y) or x == y or not (math.isfinite(x) and math.isfinite(y)):
+def facts_differ(x: Any, y: Any, tolerance: float) -> bool:
+    """Return True where two facts differ: measured numbers by more than the tolerance, others at all.
+
+    Args:
+        x: A number, a text, a record, or None.
+        y: The same fact of the other run.
+        tolerance: For measured, finite numbers, times max(1, the larger one).
+    """
+    if not _are_measured(x, y) or x == y or not (math.isfinite(x) and math.isfinite(y)):
         return bool(x != y)
     return scale_difference(abs(float(x) - float(y)), max(abs(x), abs(y))) > tolerance
 
 
-def _said(value: Any) -> str:
+def _spell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     text = "none" if value is None else _printable(value) if isinstance(value, str) else repr(value)
@@ -122,15 +142,15 @@ def _said(value: Any) -> str:
 
 
 def _printable(text: str) -> str:
-    """A text as it is, or quoted where it is empty or holds what would not stay on its line."""
+    """Return a text as it is, or in quotes where it is empty or has characters that would break its line."""
     return text if text and text.isprintable() else repr(text)
 
 
-Fact = tuple[str, str, Any, Any]
+_Fact = tuple[str, str, Any, Any]
 
 
-def facts(a: Step, b: Step) -> Iterator[Fact]:
-    """Place, fact, and its two values."""
+def _facts(a: Step, b: Step) -> Iterator[_Fact]:
+    """Yield every fact of two steps in the order in which a step is made: place, fact, and its two values."""
     for name in ("index", "position", "id", "text", "bytes"):
         yield "what was read", name, getattr(a, name), getattr(b, name)
     yield from _embeddings(a.embedding, b.embedding)
@@ -146,7 +166,7 @@ def facts(a: Step, b: Step) -> Iterator[Fact]:
         yield "the text", name, getattr(a, name), getattr(b, name)
 
 
-def _embeddings(a: Embedding, b: Embedding) -> Iterator[Fact]:
+def _embeddings(a: Embedding, b: Embedding) -> Iterator[_Fact]:
     for name in ("shape", "norm", "cosine"):
         yield "the embedding", name, getattr(a, name), getattr(b, name)
     if a.vector.shape == b.vector.shape and a.vector.size:
@@ -154,7 +174,7 @@ def _embeddings(a: Embedding, b: Embedding) -> Iterator[Fact]:
         yield "the embedding", f"vector[{furthest}]", float(a.vector[furthest]), float(b.vector[furthest])
 
 
-def _answers(a: Decision, b: Decision) -> Iterator[Fact]:
+def _answers(a: Decision, b: Decision) -> Iterator[_Fact]:
     for name in ("entropy", "k_used", "mass_used"):
         yield "the model", name, getattr(a.raw, name), getattr(b.raw, name)
     for x, y in _common(a.candidates, b.candidates):
@@ -162,7 +182,7 @@ def _answers(a: Decision, b: Decision) -> Iterator[Fact]:
             yield "the model", f"{name} of {x.text!r} {x.id}", getattr(x, name), getattr(y, name)
 
 
-def _stages(a: Decision, b: Decision) -> Iterator[Fact]:
+def _stages(a: Decision, b: Decision) -> Iterator[_Fact]:
     same = a.chosen.id == b.chosen.id
     for x, y in zip_longest(a.stages, b.stages):
         if x is None or y is None or x.stage != y.stage:
@@ -185,7 +205,7 @@ def _stages(a: Decision, b: Decision) -> Iterator[Fact]:
         )
 
 
-def _finals(a: Decision, b: Decision) -> Iterator[Fact]:
+def _finals(a: Decision, b: Decision) -> Iterator[_Fact]:
     for x, y in _common(a.candidates, b.candidates):
         yield "the final distribution", f"p of {x.text!r} {x.id}", x.p_final, y.p_final
         yield "the final distribution", f"what removed {x.text!r} {x.id}", _remover(x), _remover(y)
@@ -194,7 +214,7 @@ def _finals(a: Decision, b: Decision) -> Iterator[Fact]:
         yield "the final distribution", name, getattr(a.final, name), getattr(b.final, name)
 
 
-def _choices(a: Decision, b: Decision) -> Iterator[Fact]:
+def _choices(a: Decision, b: Decision) -> Iterator[_Fact]:
     yield "the draw", "u", a.u, b.u
     yield "the choice", "forced", a.forced, b.forced
     yield "the choice", "id", a.chosen.id, b.chosen.id

@@ -1,7 +1,7 @@
-"""The logits of a run as one NumPy file that grows by a row per step and can be loaded at any moment.
+"""The logits of a run in one NumPy file that grows by a row per step and can be loaded at any moment.
 
-`np.load("run.jsonl.logits.npy")` is (steps, V) float32: what the model answered before any stage. A row
-is written first and counted in the header afterwards, so a crash loses at most the row being written.
+`np.load("run.jsonl.logits.npy")` gives (steps, V) float32: what the model answered, before any stage. A row
+is written first and counted in the header afterwards, so a crash loses at most the row that is being written.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["LogitsWriter", "logits_path", "read_logits"]
 
 
 def logits_path(trace: str | Path) -> Path:
-    """Where the logits of a trace lie: beside it.
+    """Return the path of the logits of a trace: the file beside it.
 
     >>> logits_path("runs/one.jsonl").name
     'one.jsonl.logits.npy'
@@ -29,7 +29,12 @@ def logits_path(trace: str | Path) -> Path:
 
 
 class LogitsWriter:
-    """Appends rows (V,) to an open, empty, seekable binary file."""
+    """Appends rows of logits to an open, empty, seekable binary file.
+
+    Args:
+        file: The file.
+        vocab_size: Length V of a row.
+    """
 
     def __init__(self, file: BinaryIO, vocab_size: int) -> None:
         self._file = file
@@ -38,7 +43,7 @@ class LogitsWriter:
         file.flush()
 
     def row(self, logits: Array) -> None:
-        """Write the logits (V,) of one step, as float32; -inf stays -inf."""
+        """Write the logits (V,) of one step as float32."""
         rows, size = self._shape
         self._file.seek(0, io.SEEK_END)
         self._file.write(np.asarray(logits, dtype="<f4").reshape(size).tobytes())
@@ -50,14 +55,20 @@ class LogitsWriter:
 
 
 def read_logits(path: str | Path, vocab_size: int, steps: int) -> Array:
-    """The logits (rows, V) in a file, read-only and read as they are needed.
+    """Return the logits (rows, V) in a file. They are read-only, and read from the disk when they are needed.
 
-    Raises MinilmError where the file is missing, damaged, of another vocabulary or shorter than the trace.
+    Args:
+        path: The file.
+        vocab_size: The V that the trace names.
+        steps: How many rows there must be at least.
+
+    Raises:
+        MinilmError: The file is missing or damaged, has another V, or has too few rows.
     """
     try:
         with open(path, "rb") as file:
             begin = file.read(len(_header((0, vocab_size))))
-        held = Path(path).stat().st_size - len(begin)
+        size_on_disk = Path(path).stat().st_size - len(begin)
     except OSError as error:
         raise MinilmError(
             f"Logits {path} cannot be read: {error.strerror}; record them with "
@@ -67,10 +78,10 @@ def read_logits(path: str | Path, vocab_size: int, steps: int) -> Array:
     rows, size = (int(number) for number in shape.groups()) if shape else (0, 0)
     if begin != _header((rows, size)) and size == vocab_size:
         raise MinilmError(f"Logits {path} are damaged: their header is not that of float32 rows")
-    if size != vocab_size or rows < steps or held < rows * size * 4:
+    if size != vocab_size or rows < steps or size_on_disk < rows * size * 4:
         raise MinilmError(
             f"Logits {path} must hold {steps} rows or more of {vocab_size}, got {rows} of {size} in "
-            f"{held} bytes; they are damaged or belong to another trace"
+            f"{size_on_disk} bytes; they are damaged or belong to another trace"
         )
     if not rows:
         return np.zeros((0, size), np.float32)
@@ -78,7 +89,7 @@ def read_logits(path: str | Path, vocab_size: int, steps: int) -> Array:
 
 
 def _header(shape: tuple[int, int]) -> bytes:
-    """The header of a NumPy file of float32 rows; NumPy pads it, so that its length does not change."""
+    """Return the header of a NumPy file of float32 rows. NumPy pads it, so its length never changes."""
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(header, {"descr": "<f4", "fortran_order": False, "shape": shape})
     return header.getvalue()

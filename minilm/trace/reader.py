@@ -1,4 +1,4 @@
-"""JSON line to Step: a trace read back as the records it was written from."""
+"""Reads a trace back: from JSON lines to the records that they were written from."""
 
 from __future__ import annotations
 
@@ -24,14 +24,19 @@ from minilm.records import (
 )
 from minilm.trace.validate import parse_line
 
-__all__ = ["Trace", "read_trace", "step_of", "trace_rows"]
+__all__ = ["Trace", "read_rows", "read_trace", "step_from_json"]
 
 
 @dataclass(frozen=True)
 class Trace:
-    """A trace as it was read: what was asked, the steps, and the last line (None where it is missing).
+    """A trace as it was read.
 
-    vocabulary: the bytes of every token, and names of those without, where the logits were kept.
+    Attributes:
+        start: The first line: what was asked of the run. Empty where the line is missing.
+        steps: A record per generated token.
+        end: The last line: how the run ended. None where it is missing.
+        vocabulary: The bytes of every token, and the names of tokens without bytes; None where the trace was
+            recorded without logits.
     """
 
     start: Mapping[str, Any]
@@ -43,19 +48,24 @@ class Trace:
 
 
 def read_trace(path: str | Path) -> Trace:
-    """The trace in a file. Raises MinilmError naming the line that is not one of a trace, and why.
+    """Return the trace in a file. A last line that a crash cut short is left out.
 
-    A last line cut short by a crash is left out; a file without any other has nothing to read.
+    Args:
+        path: The file.
+
+    Raises:
+        MinilmError: The file cannot be read, has no whole line, or has a line that is not one of a trace;
+            the message names the line.
     """
     parts: dict[str, Any] = {"start": {}, "vocabulary": None, "end": None}
     steps: list[Step] = []
-    for number, row in trace_rows(path):
-        if not row.endswith(b"\n") and not _whole(row):
+    for number, row in read_rows(path):
+        if not row.endswith(b"\n") and not _is_json(row):
             break
         line = parse_line(row, f"Trace {path}, line {number}")
         kind = next((kind for kind in parts if kind in line), None)
         if kind is None:
-            steps.append(step_of(line))
+            steps.append(step_from_json(line))
         else:
             parts[kind] = line[kind]
     if not steps and not any(parts.values()):
@@ -65,8 +75,8 @@ def read_trace(path: str | Path) -> Trace:
     return Trace(parts["start"], tuple(steps), parts["end"], parts["vocabulary"])
 
 
-def trace_rows(path: str | Path) -> Iterator[tuple[int, bytes]]:
-    """The lines of a file with their numbers, from 1. Raises MinilmError where it cannot be read."""
+def read_rows(path: str | Path) -> Iterator[tuple[int, bytes]]:
+    """Yield the lines of a file with their numbers, from 1. Raises MinilmError where it cannot be read."""
     try:
         with Path(path).open("rb") as file:
             yield from enumerate(file, 1)
@@ -74,7 +84,7 @@ def trace_rows(path: str | Path) -> Iterator[tuple[int, bytes]]:
         raise MinilmError(f"Trace {path} cannot be read: {error.strerror}") from error
 
 
-def _whole(row: bytes) -> bool:
+def _is_json(row: bytes) -> bool:
     try:
         json.loads(row)
     except (ValueError, RecursionError):
@@ -82,8 +92,8 @@ def _whole(row: bytes) -> bool:
     return True
 
 
-def step_of(line: Mapping[str, Any]) -> Step:
-    """The Step of a JSON value; what as_json made, made a record again."""
+def step_from_json(line: Mapping[str, Any]) -> Step:
+    """Return the Step in the JSON value of a line. It undoes as_json."""
     embedding, decision = line["embedding"], line["decision"]
     return Step(
         line["index"],
@@ -107,7 +117,7 @@ def step_of(line: Mapping[str, Any]) -> Step:
 
 def _decision(line: Mapping[str, Any]) -> Decision:
     interval = line["interval"]
-    changed: dict[str, Any] = {
+    records: dict[str, Any] = {
         "candidates": tuple(_candidate(c) for c in line["candidates"]),
         "stages": tuple(_effect(e) for e in line["stages"]),
         "raw": Distribution(**line["raw"]),
@@ -115,7 +125,7 @@ def _decision(line: Mapping[str, Any]) -> Decision:
         "interval": None if interval is None else tuple(interval),
         "chosen": _candidate(line["chosen"]),
     }
-    return Decision(**{**line, **changed})
+    return Decision(**{**line, **records})
 
 
 def _effect(line: Mapping[str, Any]) -> StageEffect:

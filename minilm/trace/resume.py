@@ -1,4 +1,4 @@
-"""A session reopened from a saved trace: its ids read again by a model, at the place where it was left."""
+"""Goes on from a saved trace: a model reads its ids again, and stands where the run ended, or at any step."""
 
 from __future__ import annotations
 
@@ -25,11 +25,20 @@ def reopen(
     *,
     stages: Sequence[Stage] | str | None = None,
 ) -> Cursor:
-    """The cursor before the step of index `at`, by default after the last recorded one.
+    """Return a cursor at a step of a recorded run. It throws the same dice, so it takes the same tokens.
 
-    It goes on with the same dice, so with the same tokens; the ids are read in one part, so numbers agree
-    to 1e-5. The stages are those of the step, unless given. Any framework may read on; a model of another
-    vocabulary, an unknown `at` and a trace without its first line raise MinilmError.
+    The model reads all ids in one part, so its numbers agree with the recorded ones to 1e-5. It may be a
+    model of any framework.
+
+    Args:
+        trace: The recorded run.
+        model: The model that reads on.
+        codec: Its tokenizer.
+        at: Index of the step before which the cursor is; None for after the last one.
+        stages: Stages to go on with; None for those of the step.
+
+    Raises:
+        MinilmError: The model has another vocabulary, there is no such step, or the trace has no first line.
     """
     asked, steps = trace.start, trace.steps
     at = len(steps) if at is None else at
@@ -63,7 +72,7 @@ def reopen(
 
 
 def _stages(trace: Trace, at: int) -> str:
-    """The stages of the step at that place, as text; past the end those of the last one."""
+    """Return the stages of a step as text; past the end those of the last step."""
     if not trace.steps:
         return trace.start["stages"]
     step = trace.steps[min(at, len(trace.steps) - 1)]
@@ -73,20 +82,26 @@ def _stages(trace: Trace, at: int) -> str:
 def resume_in(session: Session, trace: Trace) -> Session:
     """Add a recorded run to a session as its newest branch, which goes on with the same tokens.
 
-    The branch takes the recorded steps with the model and the token limit of the session's current cursor.
-    Stages and dice change where they did; a token that this model would not draw is forced. Raises
-    MinilmError for a trace that cannot be reopened with this model.
+    The branch takes the recorded steps with the model and the token limit of the session. Stages and dice
+    change where they changed in the recording. A token that this model would not draw is forced.
+
+    Args:
+        session: The session.
+        trace: The recorded run.
+
+    Raises:
+        MinilmError: The model of the session cannot go on from the trace (see reopen).
     """
     now = session.here.cursor
     cursor = reopen(trace, now.model, now.codec, 0).with_settings(max_tokens=now.settings.max_tokens)
     turns = (Turn(0, cursor.settings, cursor.branch),)
     branch = Branch(len(session.branches), cursor, turns, window=session.here.window)
     for step in trace.steps:
-        branch = _again(branch, step)
+        branch = _take_recorded(branch, step)
     return session.with_branch(branch)
 
 
-def _again(branch: Branch, step: Step) -> Branch:
+def _take_recorded(branch: Branch, step: Step) -> Branch:
     stages = " ".join(effect.stage for effect in step.decision.stages)
     if stages != spell(branch.cursor.settings.stages):
         branch = branch.changed(stages=stages)

@@ -1,6 +1,6 @@
-"""The JSON Schema of a trace's lines, made from the records, so that it cannot drift from them.
+"""The JSON Schema of the lines of a trace, made from the records, so that the two always agree.
 
-What the fields mean is in trace_fields.py; a line is held against it in trace_line.py.
+The meaning of every field and the bounds of its values are below. validate.py checks a line against them.
 """
 
 from __future__ import annotations
@@ -32,16 +32,18 @@ _PLAIN: dict[Any, dict[str, Any]] = {
     np.ndarray: {"type": "array", "items": {"type": "number"}},
 }
 
-_NULLABLE = ("Candidate.logit", "Candidate.logp_model")  # -inf, which JSON cannot spell
+# These may be -inf, which JSON writes as null.
+_NULLABLE = ("Candidate.logit", "Candidate.logp_model")
 
-_LATER = ("StageEffect.cut", "Decision.fragile", "vocabulary.words")  # older traces have none
+# Older traces do not have these fields.
+_LATER = ("StageEffect.cut", "Decision.fragile", "vocabulary.words")
 
 _CLOSED: dict[str, Any] = {"additionalProperties": False}
 
 
 @cache
 def trace_schema() -> dict[str, Any]:
-    """The JSON Schema (draft 2020-12) of one line of a trace, every field described.
+    """Return the JSON Schema (draft 2020-12) of one line of a trace, with a description of every field.
 
     >>> trace_schema()["$defs"]["Step"]["properties"]["offset"]["description"]
     'Where new_text begins in the generated text, in bytes of UTF-8.'
@@ -78,7 +80,8 @@ def _line(kind: str, value: dict[str, Any]) -> dict[str, Any]:
 
 def _record(record: type, defs: dict[str, Any]) -> dict[str, Any]:
     if record.__name__ not in defs:
-        hints = get_type_hints(record, localns={})  # a field named bytes must not hide the type
+        # Without localns, a field that is called bytes would hide the type.
+        hints = get_type_hints(record, localns={})
         named = {f.name: hints[f.name] for f in fields(record)}
         defs[record.__name__] = _object(record.__name__, named, defs)
     return {"$ref": f"#/$defs/{record.__name__}"}
@@ -188,7 +191,8 @@ MEANINGS = {
     "end.error": "What broke the run, where something did.",
 }
 
-_SHARE = {"minimum": 0, "maximum": 1.000001}  # probabilities may miss 1 by rounding
+# By rounding, a probability can be a little above 1.
+_SHARE = {"minimum": 0, "maximum": 1.000001}
 
 _COUNT = {"minimum": 0}
 
@@ -218,4 +222,4 @@ BOUNDS = {
     "start.vocab_size": {"minimum": 1},
     "end.steps": _COUNT,
 }
-"""What a value must keep to besides its type, in the words of JSON Schema."""
+"""The limits of a value besides its type, in the words of JSON Schema."""

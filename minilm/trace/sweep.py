@@ -1,4 +1,4 @@
-"""One knob turned over a recorded run: what each value would have drawn, with the same dice."""
+"""Varies one number of one stage over a recorded run: what each value would have drawn."""
 
 from __future__ import annotations
 
@@ -18,11 +18,16 @@ __all__ = ["DrawMap", "SweepRow", "draw_map", "sweep"]
 
 @dataclass(frozen=True)
 class SweepRow:
-    """One value of the knob over a whole run.
+    """One value of the number, over a whole run.
 
-    same: steps that take the recorded token; of: all steps; parts_at: index of the first that does not,
-    None where all do; instead: the token that it takes; entropy: mean over the steps, in nats after the
-    stages; survivors: their mean number.
+    Attributes:
+        value: The value.
+        same: How many steps take the recorded token.
+        of: How many steps there are.
+        parts_at: Index of the first step that takes another token; None where all take the recorded one.
+        instead: The token that this step takes.
+        entropy: Mean entropy after the stages, in nats.
+        survivors: Mean number of survivors.
     """
 
     value: float
@@ -36,10 +41,16 @@ class SweepRow:
 
 @dataclass(frozen=True, eq=False)
 class DrawMap:
-    """What every draw would have chosen in one step, for every value of a knob.
+    """The token that every draw would have chosen in one step, for every value of a number.
 
-    values (N,); draws (M,) ascending in [0, 1); ids (M, N): the token taken; u and value: where the
-    recorded run stands, None where it drew nothing or has no such stage.
+    Attributes:
+        name: The stage whose first number varies.
+        index: Index of the step.
+        values (N,): The values.
+        draws (M,): The draws, ascending in [0, 1).
+        ids (M, N): The token that each draw takes with each value.
+        u: The draw of the recorded run, None where it drew nothing.
+        value: The value of the recorded run, None where it has no such stage.
     """
 
     name: str
@@ -54,10 +65,16 @@ class DrawMap:
 
 
 def sweep(recording: Recording, name: str, values: Sequence[float]) -> Iterator[SweepRow]:
-    """A row for each value of the first number of a stage, such as "Temperature" or "TopP".
+    """Yield a row for each value of the first number of a stage.
 
-    Where the recorded stages have none of that name it is put where transformers has it. Raises
-    MinilmError for an empty run and for values that the stage refuses.
+    Args:
+        recording: The recorded run.
+        name: The stage, such as "Temperature" or "TopP". Where the recorded run has no such stage, it is put
+            where transformers has it.
+        values: The values to try.
+
+    Raises:
+        MinilmError: The run has no steps, or the stage refuses a value.
     """
     steps = recording.trace.steps
     if not steps:
@@ -65,11 +82,11 @@ def sweep(recording: Recording, name: str, values: Sequence[float]) -> Iterator[
     for value in values:
         decisions = [recording.decide(i, turned(recording.stages(i), name, value)) for i in range(len(steps))]
         pairs = zip(decisions, steps, strict=True)
-        parted = [i for i, (new, old) in enumerate(pairs) if new.chosen.id != old.decision.chosen.id]
-        first = parted[0] if parted else None
+        different = [i for i, (new, old) in enumerate(pairs) if new.chosen.id != old.decision.chosen.id]
+        first = different[0] if different else None
         yield SweepRow(
             float(value),
-            len(steps) - len(parted),
+            len(steps) - len(different),
             len(steps),
             first,
             None if first is None else decisions[first].chosen,
@@ -81,12 +98,23 @@ def sweep(recording: Recording, name: str, values: Sequence[float]) -> Iterator[
 def draw_map(
     recording: Recording, index: int, name: str, values: Sequence[float], draws: int = 240
 ) -> DrawMap:
-    """The token of every draw and value at one recorded step."""
+    """Return the token that every draw takes with every value at one recorded step.
+
+    Args:
+        recording: The recorded run.
+        index: Index of the step, from 0.
+        name: The stage whose first number varies.
+        values (N,): The values to try.
+        draws: How many draws M, evenly spaced in [0, 1).
+
+    Raises:
+        MinilmError: There is no such step, or the stage refuses a value.
+    """
     if not 0 <= index < len(recording.trace.steps):
         raise MinilmError(f"The trace has {len(recording.trace.steps)} steps, got step {index + 1}")
     grid = (np.arange(draws) + 0.5) / draws  # (M,)
     stages = recording.stages(index)
-    logits, context, u = recording.asked(index, stages)
+    logits, context, u = recording.inputs(index, stages)
     columns: list[Array] = []
     for value in values:
         columns.append(fallen(survivors(logits, context, turned(stages, name, value)), grid))

@@ -1,7 +1,7 @@
-"""One line of a trace held against the schema: the first place that does not fit, and what was got.
+"""Checks one line of a trace against the schema: the first place that does not fit, and what was found there.
 
-It knows the words of JSON Schema that trace_schema.py uses and no others, so that reading a trace needs no
-further package; the tests hold it against one.
+This is a small JSON Schema validator: it knows the words that schema.py uses and no others. So reading a
+trace needs no further package. The tests compare it with the jsonschema package.
 """
 
 from __future__ import annotations
@@ -15,21 +15,29 @@ from typing import Any, cast
 from minilm.errors import MinilmError
 from minilm.trace.schema import SCHEMA, trace_schema
 
-__all__ = ["line_fault", "parse_line"]
+__all__ = ["find_fault", "parse_line"]
 
 _TYPES: dict[str, Any] = {
     "string": str, "boolean": bool, "null": NoneType, "array": list, "object": dict,
 }  # fmt: skip
 
-_LARGEST = 2**63  # no whole number of a trace comes near
+# No whole number of a trace comes near this.
+_LARGEST = 2**63
 
 
 def parse_line(row: bytes, where: str) -> dict[str, Any]:
-    """The JSON value of one line. MinilmError, begun with `where`, for what is not strict JSON or no line.
+    """Return the JSON value of one line of a trace.
 
     >>> parse_line(b'{"schema": 1, "end": NaN}', "Line 3")
     Traceback (most recent call last):
     minilm.errors.MinilmError: Line 3: not JSON (NaN is not in its grammar)
+
+    Args:
+        row: The line, as bytes.
+        where: How the message of an error begins.
+
+    Raises:
+        MinilmError: The line is not strict JSON, or is not a line of a trace.
     """
     try:
         line = json.loads(row, parse_constant=_refuse)
@@ -40,8 +48,8 @@ def parse_line(row: bytes, where: str) -> dict[str, Any]:
     facts = cast("dict[str, Any]", line)
     if (found := _short(facts.get("schema"))) != str(SCHEMA):
         raise MinilmError(f"{where}: schema {SCHEMA} expected, got {found}")
-    if fault := line_fault(facts):
-        raise MinilmError(f"{where} is no line of a trace: {fault}")
+    if fault := find_fault(facts):
+        raise MinilmError(f"{where} is not a line of a trace: {fault}")
     return facts
 
 
@@ -49,22 +57,22 @@ def _refuse(name: str) -> None:
     raise ValueError(f"{name} is not in its grammar")
 
 
-def line_fault(line: Mapping[str, Any]) -> str | None:
-    """Why a line is none of a trace, or None: the place, and what was got.
+def find_fault(line: Mapping[str, Any]) -> str | None:
+    """Return why a JSON value is not a line of a trace: the place, and what is there. None where it is one.
 
-    >>> line_fault({"schema": 1, "end": {"ids": [], "text": "", "finish": None, "steps": -1}})
+    >>> find_fault({"schema": 1, "end": {"ids": [], "text": "", "finish": None, "steps": -1}})
     'end.steps: -1 is below 0'
     """
     kinds = trace_schema()["oneOf"]
     kind = next((k for k in kinds[:3] if k["required"][1] in line), kinds[3])
-    return next(_faults(line, kind, ""), None)
+    return next(_find_faults(line, kind, ""), None)
 
 
-def _faults(value: Any, schema: Mapping[str, Any], place: str) -> Iterator[str]:
+def _find_faults(value: Any, schema: Mapping[str, Any], place: str) -> Iterator[str]:
     if "$ref" in schema:
         schema = trace_schema()["$defs"][schema["$ref"].rpartition("/")[2]]
     if "anyOf" in schema:
-        found = [list(_faults(value, option, place)) for option in schema["anyOf"]]
+        found = [list(_find_faults(value, option, place)) for option in schema["anyOf"]]
         if all(found):
             yield found[0][0]
         return
@@ -78,14 +86,14 @@ def _faults(value: Any, schema: Mapping[str, Any], place: str) -> Iterator[str]:
     if not any(_is(value, name) for name in names):
         yield f"{place or 'the line'}: {_short(value)} is no {' or '.join(names)}"
     elif isinstance(value, dict):
-        yield from _inside(cast("dict[str, Any]", value), schema, place)
+        yield from _check_object(cast("dict[str, Any]", value), schema, place)
     elif isinstance(value, list):
-        yield from _items(cast("list[Any]", value), schema, place)
+        yield from _check_array(cast("list[Any]", value), schema, place)
     elif value is not None:
-        yield from _bounds(value, schema, place)
+        yield from _check_bounds(value, schema, place)
 
 
-def _inside(value: Mapping[str, Any], schema: Mapping[str, Any], place: str) -> Iterator[str]:
+def _check_object(value: Mapping[str, Any], schema: Mapping[str, Any], place: str) -> Iterator[str]:
     properties, others = schema.get("properties", {}), schema["additionalProperties"]
     yield from (
         f"{_join(place, name)} is missing" for name in schema.get("required", ()) if name not in value
@@ -93,23 +101,24 @@ def _inside(value: Mapping[str, Any], schema: Mapping[str, Any], place: str) -> 
     pattern = schema.get("propertyNames", {}).get("pattern")
     for name, item in value.items():
         if name in properties:
-            yield from _faults(item, properties[name], _join(place, name))
+            yield from _find_faults(item, properties[name], _join(place, name))
         elif others is False or (pattern and not re.fullmatch(pattern, name)):
             yield f"{_join(place, _short(name))} is no field of it"
         else:
-            yield from _faults(item, others, _join(place, name))
+            yield from _find_faults(item, others, _join(place, name))
 
 
-def _items(value: list[Any], schema: Mapping[str, Any], place: str) -> Iterator[str]:
+def _check_array(value: list[Any], schema: Mapping[str, Any], place: str) -> Iterator[str]:
     if not schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", len(value)):
         yield f"{place}: {len(value)} items, {schema['minItems']} expected"
     simple = schema["items"] == {"type": "number"} and all(type(v) is float and v * 0 == 0 for v in value)
-    if not simple:  # vectors are long, and nearly always sound
+    # Vectors are long and nearly always right, so the usual case is one quick pass.
+    if not simple:
         for number, item in enumerate(value):
-            yield from _faults(item, schema["items"], f"{place}[{number}]")
+            yield from _find_faults(item, schema["items"], f"{place}[{number}]")
 
 
-def _bounds(value: Any, schema: Mapping[str, Any], place: str) -> Iterator[str]:
+def _check_bounds(value: Any, schema: Mapping[str, Any], place: str) -> Iterator[str]:
     if isinstance(value, str):
         if not value.isascii() and value.encode("utf-8", "replace").decode("utf-8") != value:
             yield f"{place}: {_short(value)} holds half a character"

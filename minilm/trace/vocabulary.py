@@ -1,6 +1,7 @@
-"""The vocabulary that a trace carries beside its logits, and what stands in for a tokenizer with it.
+"""The vocabulary in a trace that has logits, and the small codec that a replay makes of it.
 
-It names every token and has the ids of the words of the recorded stages; other texts need a tokenizer.
+The vocabulary names every token, and has the ids of the words in the recorded stages, such as
+BadWords(['fox']). Any other text needs a tokenizer, which a trace does not carry.
 """
 
 from __future__ import annotations
@@ -21,21 +22,33 @@ __all__ = ["NoTokenizer", "TraceVocabulary", "trace_vocabulary"]
 def trace_vocabulary(
     texts: TokenTexts, size: int, stages: Sequence[Stage], codec: TextCodec
 ) -> dict[str, Any]:
-    """Every token in hexadecimal, the names of those without bytes, and the ids of the stages' words."""
+    """Return the vocabulary line of a trace, as its JSON value.
+
+    Args:
+        texts: Gives the text and the bytes of an id.
+        size: Number of tokens V.
+        stages: The stages of the run, whose words are written too.
+        codec: The tokenizer.
+
+    Returns:
+        `bytes`, the bytes of every token in hexadecimal; `names`, the names of the tokens without bytes;
+        `words`, the ids of every word of the stages.
+    """
     tokens = [texts(i) for i in range(size)]
     names = {str(i): text for i, (text, raw) in enumerate(tokens) if not raw}
-    heard = _Overheard(codec)
+    # Binding a stage asks the codec for the ids of its words, so the recorder hears all of them.
+    recorder = _WordRecorder(codec)
     for stage in stages:
         if not isinstance(stage, Constraint):
-            stage.bind(heard)  # type: ignore[arg-type]
-    return {"bytes": [raw.hex() for _, raw in tokens], "names": names, "words": heard.words}
+            stage.bind(recorder)  # type: ignore[arg-type]
+    return {"bytes": [raw.hex() for _, raw in tokens], "names": names, "words": recorder.words}
 
 
 class NoTokenizer(MinilmError):
-    """What is asked needs the tokenizer, which a trace does not carry."""
+    """Raised where something needs the tokenizer, which a trace does not carry."""
 
 
-class _Overheard:
+class _WordRecorder:
     """A codec that remembers which texts it was asked to encode, and as what."""
 
     def __init__(self, codec: TextCodec) -> None:
@@ -44,13 +57,17 @@ class _Overheard:
         self.words: dict[str, list[int]] = {}
 
     def encode(self, text: str, special: bool = False) -> list[int]:
-        """What the codec makes of it."""
+        """Return the ids of a text, and remember them."""
         self.words[text] = self._codec.encode(text, special)
         return self.words[text]
 
 
 class TraceVocabulary:
-    """The vocabulary in a trace, where a codec is asked for: it names ids, and knows the recorded words."""
+    """The vocabulary of a trace as a codec: it names ids, and knows the words of the recorded stages.
+
+    Args:
+        vocabulary: The JSON value of the vocabulary line.
+    """
 
     special_ids: Mapping[str, int] = MappingProxyType({})
 
@@ -60,23 +77,23 @@ class TraceVocabulary:
         self.vocab_size = len(self._bytes)
 
     def piece(self, token_id: int) -> str:
-        """What stands for a token without bytes."""
+        """Return the name of a token without bytes."""
         return self._names.get(str(token_id), f"<{token_id}>")
 
     def piece_bytes(self, token_id: int) -> bytes:
-        """The bytes of a token."""
+        """Return the bytes of a token."""
         return bytes.fromhex(self._bytes[token_id])
 
     def encode(self, text: str, special: bool = False) -> list[int]:
-        """The ids of a word of the recorded stages. MinilmError for another text."""
+        """Return the ids of a word of the recorded stages. Raises NoTokenizer for any other text."""
         if text not in self._words:
             raise NoTokenizer(
-                f"A trace carries no tokenizer, and its stages do not speak of {text!r:.40}; write ids"
+                f"A trace carries no tokenizer, and {text!r:.40} is no word of its stages; write ids"
             )
         return list(self._words[text])
 
     def bind(self, stage: Stage) -> Stage:
-        """The stage with its words as ids. MinilmError for words that are not known, and for a constraint."""
+        """Return a stage with its words as ids. Raises NoTokenizer for unknown words and for a constraint."""
         if isinstance(stage, Constraint):
             raise NoTokenizer(
                 f"A trace carries no tokenizer, which {type(stage).__name__} needs; replay other stages"

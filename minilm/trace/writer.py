@@ -1,9 +1,8 @@
-"""Step to JSON line: a trace is what was asked, every step, and how it ended, one strict JSON value a line.
+"""Writes a trace: what was asked, every step, and how the run ended, one line of strict JSON each.
 
-Keys are the field names of the records; bytes are hexadecimal; a number that JSON cannot spell (-inf)
-is null. Every line is flushed as it is written, so a crash loses at most the line being written. With
-logits, which go to a file of their own, the trace also carries its vocabulary, so that a replay can name what
-it draws.
+The keys are the field names of the records (json.py has the rule). Every line is flushed as it is written,
+so a crash loses at most the line that is being written. The logits, if they are kept, go to a file of their
+own. The trace then also carries the vocabulary, so that a replay can name the tokens that it draws.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ __all__ = ["TraceWriter", "new_trace"]
 
 
 def _start_line(cursor: Cursor) -> dict[str, Any]:
-    """What was asked: the first line of a trace."""
+    """Return the first line of a trace: what was asked of the run."""
     s = cursor.settings
     return {
         "start": {
@@ -47,10 +46,14 @@ def _start_line(cursor: Cursor) -> dict[str, Any]:
 
 
 class TraceWriter:
-    """Writes a trace, line by line, flushed; a context manager over an open text file.
+    """Writes a trace line by line. Use it as a context manager: leaving the block writes the last line.
 
-    logits: an open, empty binary file for what the model answered. It keeps ids and text alone of what
-    it wrote, for the last line.
+    Of what it wrote it remembers only the ids and the text, which the last line repeats.
+
+    Args:
+        file: An open text file.
+        cursor: Where the run begins.
+        logits: An open, empty binary file for the logits; None to keep none.
     """
 
     def __init__(self, file: TextIO, cursor: Cursor, logits: BinaryIO | None = None) -> None:
@@ -65,7 +68,12 @@ class TraceWriter:
             self._write({"vocabulary": trace_vocabulary(cursor.texts, *asked)})
 
     def step(self, step: Step, logits: Array | None = None) -> None:
-        """Write one step; logits (V,): of this step, where they are kept, written before it."""
+        """Write one step, and before it its logits where they are kept.
+
+        Args:
+            step: The step.
+            logits (V,): What the model answered for this step, before any stage.
+        """
         if self._logits is not None and logits is not None:
             self._logits.row(logits)
         self._ids.append(step.decision.chosen.id)

@@ -88,7 +88,7 @@ def test_tokens_are_named_from_the_trace(record, model, codec):
 
 def test_stages_that_speak_of_words_are_refused_and_those_of_ids_run(record):
     recording = open_recording(record())
-    with pytest.raises(MinilmError, match="do not speak of 'cat'; write ids"):
+    with pytest.raises(MinilmError, match="'cat' is no word of its stages; write ids"):
         next(recording.replay("Bias({'cat': 2.0})"))
     assert next(recording.replay("Bias({40: 90.0})")).decision.chosen.id == 40
 
@@ -142,7 +142,7 @@ def test_a_trace_that_leaves_its_line_is_refused(record):
     path = record()
     rows = path.read_text("utf-8").splitlines(keepends=True)
     for wrong, words in [
-        ([*rows[:3], *rows[4:]], "leaves its line at step 2"),
+        ([*rows[:3], *rows[4:]], "has a step out of order, step 2"),
         (rows[1:], "no first line"),
         ([rows[0].replace('"prompt_ids": [2', '"prompt_ids": [-2'), *rows[1:]], "names id -2"),
     ]:
@@ -188,7 +188,7 @@ def test_a_sweep_refuses_values_and_names_that_make_no_sense(record):
 def test_the_draw_map_is_what_each_draw_takes(record):
     recording = open_recording(record())
     drawn = draw_map(recording, 3, "Temperature", [0.5, 0.9, 2.0], draws=50)
-    logits, context, u = recording.asked(3, recording.stages(3))
+    logits, context, u = recording.inputs(3, recording.stages(3))
     for row, draw in enumerate(drawn.draws):
         for column, value in enumerate(drawn.values):
             stages = turned(recording.stages(3), "Temperature", float(value))
@@ -213,7 +213,7 @@ def test_margins_of_a_recorded_step_name_a_change_that_flips_it(record):
     recording = open_recording(record())
     for index in range(8):
         found = recording.margins(index)
-        logits, context, u = recording.asked(index, recording.stages(index))
+        logits, context, u = recording.inputs(index, recording.stages(index))
         if found.logit is not None:
             changed = logits.copy()
             changed[found.logit.token] += np.float32(found.logit.by)

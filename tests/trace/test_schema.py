@@ -12,7 +12,7 @@ from minilm.generation import start
 from minilm.trace import TraceWriter, read_trace
 from minilm.trace import schema as made
 from minilm.trace.schema import trace_schema
-from minilm.trace.validate import line_fault
+from minilm.trace.validate import find_fault
 
 VALIDATOR = jsonschema.Draft202012Validator(trace_schema())
 
@@ -39,7 +39,7 @@ def lines(model, codec, tmp_path_factory):
 def test_every_line_of_real_traces_is_valid(lines):
     for line in lines:
         VALIDATOR.validate(line)
-        assert line_fault(line) is None
+        assert find_fault(line) is None
 
 
 def test_a_trace_from_before_the_cuts_were_known_is_valid_and_read(model, codec, tmp_path):
@@ -54,7 +54,7 @@ def test_a_trace_from_before_the_cuts_were_known_is_valid_and_read(model, codec,
         for effect in line["decision"]["stages"]:
             del effect["cut"]
     path.write_text("".join(json.dumps(line) + "\n" for line in before), encoding="utf-8")
-    assert [line_fault(line) for line in before] == [None] * 5
+    assert [find_fault(line) for line in before] == [None] * 5
     steps = read_trace(path).steps
     assert [(step.decision.cut, step.decision.fragile) for step in steps] == [(None, False)] * 3
 
@@ -102,7 +102,7 @@ def test_our_check_refuses_what_the_jsonschema_package_refuses(lines):
     for _ in range(1500):
         line = damaged(dice.choice(lines), dice)
         valid = VALIDATOR.is_valid(line)
-        fault = line_fault(line) if line.get("schema") == 1 else "schema"
+        fault = find_fault(line) if line.get("schema") == 1 else "schema"
         if "1000000000000000000000000000000" in json.dumps(line):
             continue  # beyond 64 bits, which we alone refuse
         assert (fault is None) == valid, (fault, line)

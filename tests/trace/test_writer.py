@@ -76,8 +76,8 @@ def test_line_separators_of_unicode_do_not_break_a_line(model, codec, tmp_path):
         ("nonsense\n", "line 1: not JSON"),
         ('{"schema": 2}\n', "schema 1 expected, got 2"),
         ("[1]\n", "schema 1 expected, got list"),
-        ('{"schema": 1, "index": 0}\n', "line 1 is no line of a trace"),
-        ('{"schema": 1, "embedding": 3, "decision": []}\n', "line 1 is no line of a trace"),
+        ('{"schema": 1, "index": 0}\n', "line 1 is not a line of a trace"),
+        ('{"schema": 1, "embedding": 3, "decision": []}\n', "line 1 is not a line of a trace"),
     ],
 )
 def test_a_line_that_is_no_trace_is_named(tmp_path, line, words):

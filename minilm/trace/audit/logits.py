@@ -1,6 +1,7 @@
-"""The audit of a trace against its stored logits: every step decided again, and what it says otherwise.
+"""The audit of a trace against its stored logits: decide every step again, and name what the line says
+differently.
 
-It settles what the lines alone cannot: the whole distribution, every cut, the reason. It needs no model.
+This settles what the lines alone cannot: the whole distribution, every cut, the reason. It needs no model.
 """
 
 from __future__ import annotations
@@ -13,22 +14,27 @@ from typing import Any
 from minilm.errors import MinilmError
 from minilm.records import Decision, Step
 from minilm.trace.audit.check import Violation
-from minilm.trace.diff import TraceDifference, differ, first_difference
+from minilm.trace.diff import TraceDifference, facts_differ, first_difference
 from minilm.trace.replay import open_recording
 from minilm.trace.vocabulary import NoTokenizer
 
 __all__ = ["ReplayAudit", "check_replay"]
 
-_TOLERANCE = 1e-5  # of what another processor computes from the same logits
+# Another processor may compute this much else from the same logits.
+_TOLERANCE = 1e-5
 
-_FIRST = 3  # the line of the first step: what was asked and the vocabulary stand before it
+# The line of the first step: the start and the vocabulary come before it.
+_FIRST_LINE = 3
 
 
 @dataclass(frozen=True, slots=True)
 class ReplayAudit:
-    """What the logits give otherwise; same: how many steps they give as the trace has them.
+    """What the logits say of a trace.
 
-    left_out: why some steps could not be decided again, None where all were.
+    Attributes:
+        violations: Every step that the logits decide differently.
+        same: How many steps they decide as the trace has them.
+        left_out: Why some steps could not be decided again, None where all could.
     """
 
     violations: tuple[Violation, ...]
@@ -37,9 +43,13 @@ class ReplayAudit:
 
 
 def check_replay(path: str | Path) -> ReplayAudit:
-    """The audit of a trace that has its logits beside it.
+    """Decide every step of a trace again from its logits, and compare.
 
-    Raises MinilmError where either cannot be read, and where the logits are another run's.
+    Args:
+        path: The trace; the file of its logits is beside it.
+
+    Raises:
+        MinilmError: One of the two files cannot be read, or the logits belong to another run.
     """
     recording = open_recording(path)
     found: list[Violation] = []
@@ -51,38 +61,42 @@ def check_replay(path: str | Path) -> ReplayAudit:
             left_out = left_out or str(error)
             continue
         except MinilmError as error:
-            found.append(Violation(_FIRST + index, "replay", str(error)))
+            found.append(Violation(_FIRST_LINE + index, "replay", str(error)))
             continue
-        what = next(_otherwise(step, again), None)
-        if what is None:
+        difference = next(_compare(step, again), None)
+        if difference is None:
             same += 1
         else:
-            found.append(Violation(_FIRST + index, "replay", what.sentence("the line", "its logits")))
+            what = difference.sentence("the line", "its logits")
+            found.append(Violation(_FIRST_LINE + index, "replay", what))
     return ReplayAudit(tuple(found), same, left_out)
 
 
-def _otherwise(step: Step, again: Decision) -> Iterator[TraceDifference]:
-    """What a step says otherwise than its decision taken again: first its numbers, then the remarks."""
+def _compare(step: Step, again: Decision) -> Iterator[TraceDifference]:
+    """Yield where a step differs from its decision made again: first in its numbers, then in its remarks."""
     found = first_difference(step, replace(step, decision=again), _TOLERANCE)
     if found is not None:
         yield found
     for place, what, left, right in _remarks(step, again):
-        if differ(left, right, _TOLERANCE):
+        if facts_differ(left, right, _TOLERANCE):
             yield TraceDifference(step.index, place, what, left, right)
 
 
 def _remarks(step: Step, again: Decision) -> Iterator[tuple[str, str, Any, Any]]:
-    """Place, fact, and its two values."""
-    said = step.decision
-    ends = len(again.reason) if step.finish == "constraint" else None  # why it ended follows then
-    yield "the choice", "reason", said.reason[:ends], again.reason
-    for x, y in zip(said.candidates, again.candidates, strict=True):
+    """Yield what a diff leaves out, each as place, fact, and its two values."""
+    recorded = step.decision
+    # Where a constraint ended the text, the recorded reason goes on to say why; a decision does not know
+    # that.
+    length = len(again.reason) if step.finish == "constraint" else None
+    yield "the choice", "reason", recorded.reason[:length], again.reason
+    for x, y in zip(recorded.candidates, again.candidates, strict=True):
         yield "the candidates", f"why {x.id} was removed", x.removed_by, y.removed_by
-    cuts = [[effect.cut for effect in decision.stages] for decision in (said, again)]
-    known = any(cut is not None for cut in cuts[0]) or cuts[0] == cuts[1]  # older traces have none
-    for x, y in zip(said.stages, again.stages, strict=True):
+    cuts = [[effect.cut for effect in decision.stages] for decision in (recorded, again)]
+    # Older traces have no cuts, and then no mark of what is fragile either.
+    has_cuts = any(cut is not None for cut in cuts[0]) or cuts[0] == cuts[1]
+    for x, y in zip(recorded.stages, again.stages, strict=True):
         yield x.stage, "note", x.note, y.note
-        if known:
+        if has_cuts:
             yield x.stage, "cut", x.cut, y.cut
-    if known:
-        yield "the choice", "fragile", said.fragile, again.fragile
+    if has_cuts:
+        yield "the choice", "fragile", recorded.fragile, again.fragile
