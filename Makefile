@@ -6,14 +6,16 @@ PYTHON ?= python3
 WORKERS ?= 2
 TORCH := $(shell sed -n 's/^torch==//p' constraints.txt)
 CPU_WHEELS := https://download.pytorch.org/whl/cpu
-BIN := .venv/bin
+BIN := .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
+CORE := .venv-core/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
+RESOLUTION ?= highest
 READY := .venv/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check faults bench storyland notebooks clean
+.PHONY: help setup demo test test-core test-versions check docs faults bench storyland notebooks clean
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' Makefile | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile | expand -t 20
 
 setup: $(READY) ## create .venv and install everything into it
 
@@ -30,7 +32,7 @@ $(READY): pyproject.toml constraints.txt
 		$(BIN)/pip index versions torch --index-url $(CPU_WHEELS) 2>&1 | grep -F '$(TORCH)+cpu' >/dev/null || \
 		{ echo "No CPU build of torch $(TORCH) at $(CPU_WHEELS) nor in pip's configuration; without torch: pip install ." >&2; exit 1; }; \
 	fi; \
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt $$index -e '.[all,test]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt $$index -e '.[dev]'
 	@touch $@
 
 demo: $(READY) ## the whole product in about a minute, with an HTML report
@@ -38,6 +40,20 @@ demo: $(READY) ## the whole product in about a minute, with an HTML report
 
 test: check ## check, then every test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+
+test-core: ## every test that needs no framework, in an environment of its own without them
+	@test -x $(CORE)/python || $(PYTHON) -m venv .venv-core
+	@$(CORE)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	OMP_NUM_THREADS=1 $(CORE)/python -m pytest -n $(WORKERS) --dist loadfile
+
+test-versions: ## every test with the lowest-direct or highest versions that pyproject.toml allows (uv)
+	uv venv --quiet --clear .venv-versions
+	uv pip install --quiet --python .venv-versions --resolution $(RESOLUTION) \
+		--extra-index-url $(CPU_WHEELS) --index-strategy unsafe-best-match -e '.[dev]'
+	OMP_NUM_THREADS=1 .venv-versions/bin/python -m pytest -n $(WORKERS) --dist loadfile
+
+docs: $(READY) ## the documentation as a site: build/site/index.html opens from disk
+	$(BIN)/python docs/build.py
 
 check: $(READY) ## lint, format and types
 	$(BIN)/ruff check
@@ -60,5 +76,5 @@ storyland: $(READY) ## train the shipped model anew (about 5 minutes)
 	cp -r build/storyland/model minilm/storyland
 
 clean: ## remove .venv and everything built
-	rm -rf .venv build dist .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf .venv .venv-core .venv-versions build dist .pytest_cache .ruff_cache .hypothesis *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
