@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from minilm.atomic import write_file
 from minilm.errors import MinilmError
 from minilm.frozen import one_line
 from minilm.records import Array, frozen_array
@@ -129,13 +130,13 @@ ARRAYS = {"ids": np.int64, "targets": np.int64, "weights": np.float64, "losses":
 
 
 def save(records: Iterable[Record], path: str | Path) -> None:
-    """Write a run as JSON lines, each {"schema", "observation" | "probes"}."""
-    with Path(path).open("w", encoding="utf-8") as file:
-        for record in records:
-            kind = "probes" if isinstance(record, Probes) else "observation"
-            file.write(
-                json.dumps({"schema": SCHEMA, kind: as_json(record, _rounded)}, allow_nan=False) + "\n"
-            )
+    """Write a run as JSON lines, each {"schema", "observation" | "probes"}; whole or not at all."""
+    write_file(Path(path), "".join(map(_line, records)).encode())
+
+
+def _line(record: Record) -> str:
+    kind = "probes" if isinstance(record, Probes) else "observation"
+    return json.dumps({"schema": SCHEMA, kind: as_json(record, _rounded)}, allow_nan=False) + "\n"
 
 
 def load(path: str | Path) -> Iterator[Record]:

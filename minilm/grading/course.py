@@ -6,7 +6,7 @@ lie beside the package, from a wheel they come as data under share/minilm; they 
 
 from __future__ import annotations
 
-import shutil
+import os
 import site
 import subprocess
 import sys
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from minilm.atomic import write_folder
 from minilm.errors import MinilmError
 
 __all__ = ["Lesson", "check", "course_folder", "find", "lessons", "start"]
@@ -78,15 +79,10 @@ def start(name: str, folder: Path | None = None) -> Path:
     """
     lesson = find(name)
     folder = Path(lesson.name) if folder is None else folder
-    try:
-        folder.mkdir(parents=True)
-    except FileExistsError:
+    if os.path.lexists(folder):
         advice = f"name another folder: minilm lesson start {name} FOLDER"
-        raise MinilmError(f"{folder} exists already; {advice}") from None
-    except OSError as error:
-        raise MinilmError(f"{folder} cannot be made: {error.strerror}; name another folder") from error
-    for file in lesson.files:
-        shutil.copyfile(file, folder / file.name)
+        raise MinilmError(f"{folder} exists already; {advice}")
+    write_folder(folder, {file.name: file.read_bytes() for file in lesson.files})
     return folder
 
 

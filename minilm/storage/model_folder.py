@@ -10,19 +10,19 @@ import hashlib
 import json
 import math
 import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from minilm.atomic import write_folder
 from minilm.errors import MinilmError
 from minilm.model_config import check_config, config_from_json
 from minilm.records import Array, ModelConfig
 from minilm.storage.arrays import arrays_from_bytes, arrays_to_bytes
 from minilm.weights import check, shapes
 
-__all__ = ["ModelFolder", "read_further", "read_model", "write_folder", "write_model"]
+__all__ = ["ModelFolder", "read_further", "read_model", "write_model"]
 
 CONFIG, ARRAYS, TOKENIZER, DIGESTS = "config.json", "model.safetensors", "tokenizer.model", "digests.json"
 
@@ -74,41 +74,6 @@ def write_model(
         files[TOKENIZER] = tokenizer_bytes
     digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
     write_folder(folder, {**files, DIGESTS: json.dumps(digests, indent=1).encode()})
-
-
-def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Files in a new folder, all or none: sibling, fsync, rename, fsync of the parent.
-
-    Left-overs of a save of the same folder that was killed are removed.
-    """
-    partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        for left_over in folder.parent.glob(f".{folder.name}.*.partial"):
-            shutil.rmtree(left_over, ignore_errors=True)
-        partial.mkdir()
-        for name, data in files.items():
-            with open(partial / name, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-        _sync(partial)
-        os.rename(partial, folder)
-        _sync(folder.parent)
-    except OSError as error:
-        raise MinilmError(f"{folder} cannot be written: {error.strerror}; nothing was changed") from None
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
-def _sync(folder: Path) -> None:
-    if os.name == "nt":  # Windows opens no folders
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def read_model(folder: str | Path) -> ModelFolder:

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, TextIO
 
-from minilm.errors import MinilmError
+from minilm.atomic import new_binary_file, new_file
 from minilm.generation.cursor import Cursor
 from minilm.records import Array, Step
 from minilm.sampling import spell
@@ -110,13 +110,8 @@ def new_trace(path: str | Path, cursor: Cursor, *, logits: bool = False) -> Iter
         MinilmError: Where a file exists already or cannot be written.
     """
     with ExitStack() as stack:
-        try:
-            file = stack.enter_context(open(path, "x", encoding="utf-8", newline="\n"))
-            array = stack.enter_context(open(logits_path(path), "xb")) if logits else None
-        except FileExistsError as error:
-            raise MinilmError(
-                f"The trace {error.filename} exists already; name another file or remove it"
-            ) from None
-        except OSError as error:
-            raise MinilmError(f"The trace {path} cannot be written: {error.strerror}") from error
+        file = stack.enter_context(new_file(Path(path), "The trace"))
+        array = None
+        if logits:
+            array = stack.enter_context(new_binary_file(logits_path(path), "The trace"))
         yield stack.enter_context(TraceWriter(file, cursor, array))

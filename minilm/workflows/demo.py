@@ -5,10 +5,7 @@ Every part is a call that a user could make.
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,6 +15,7 @@ import numpy as np
 
 import tokenizer
 from minilm import backends
+from minilm.atomic import new_folder
 from minilm.builtin import PROMPT, RECIPE
 from minilm.errors import MinilmError
 from minilm.faces.progress import training
@@ -207,7 +205,7 @@ def run_demo(request: DemoRequest) -> Iterator[Chapter | Note | ParityTable]:
         raise MinilmError(f"--steps must be 20 or more, got {request.steps}")
     began = perf_counter()
     final = _free_folder(request.out)
-    with _complete(final) as folder:
+    with new_folder(final) as folder:
         with_gpt2 = yield from _chapters(request, folder)
     yield Note(
         f"Done in {perf_counter() - began:.0f} s. Open {final / 'report.html'} in a browser; then try:"
@@ -267,24 +265,6 @@ def _free_folder(out: str | None) -> Path:
     while (folder := Path("demo" if number == 1 else f"demo-{number}")).exists():
         number += 1
     return folder
-
-
-@contextmanager
-def _complete(final: Path) -> Iterator[Path]:
-    """A folder that is there whole or not at all: filled beside its place, then renamed into it."""
-    try:
-        final.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f".{final.name}-", dir=final.parent))
-    except OSError as error:
-        raise MinilmError(
-            f"{final} cannot be made: {error.strerror}; choose another place with --out"
-        ) from error
-    try:
-        yield folder
-        folder.chmod(0o755)
-        folder.rename(final)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def write_text(folder: Path, seed: int) -> Ground:

@@ -6,9 +6,6 @@ What the files mean is left to transformers.
 from __future__ import annotations
 
 import logging
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,9 +14,10 @@ from typing import Any
 import torch
 from transformers.utils import logging as hf_logging
 
+from minilm.atomic import fill_folder
 from minilm.errors import MinilmError
 
-__all__ = ["check_complete", "check_folder", "silence", "write_whole"]
+__all__ = ["check_complete", "check_folder", "save_net", "silence"]
 
 
 @contextmanager
@@ -65,20 +63,9 @@ def check_complete(source: str, net: Any, found: Any) -> None:
             raise MinilmError(f"{source} is damaged: weight {name} holds a number that is not finite")
 
 
-def write_whole(net: Any, folder: Path) -> None:
-    """save_pretrained into a folder beside this one, its files moved in when all are whole.
-
-    Other files of the folder, a tokenizer's for one, stay.
-    """
+def save_net(net: Any, folder: Path) -> None:
+    """Write a net as save_pretrained does, its files whole or absent; other files of the folder stay."""
     if folder.exists() and not folder.is_dir():
         raise MinilmError(f"{folder} is a file; give a folder for the model")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
-        with silence():
-            net.save_pretrained(unfinished)
-        folder.mkdir(exist_ok=True)
-        for file in unfinished.iterdir():
-            os.replace(file, folder / file.name)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+    with fill_folder(folder) as unfinished, silence():
+        net.save_pretrained(unfinished)

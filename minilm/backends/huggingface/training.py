@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from minilm.backends.checks import check_batch
-from minilm.backends.huggingface.files import write_whole
+from minilm.backends.huggingface.files import save_net
 from minilm.backends.huggingface.inner import array
 from minilm.backends.huggingface.model import HuggingFaceReader
 from minilm.backends.numpy.adam import clip_factor
@@ -54,7 +54,7 @@ class HuggingFaceModel(HuggingFaceReader):
 
     def save(self, folder: str | Path) -> None:
         """Write the model as save_pretrained does; the folder opens wherever transformers is."""
-        write_whole(self.net, Path(folder))
+        save_net(self.net, Path(folder))
 
     def weights(self) -> Mapping[str, Array]:
         """Views of the weights by the model's own names, valid until the next update or restore."""

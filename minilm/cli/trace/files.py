@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from minilm.atomic import write_new_file
 from minilm.errors import MinilmError
 from minilm.faces import text
 from minilm.faces.trace import CANDIDATE_HEADS, STEP_HEADS, asked_lines, candidate_rows, step_row
@@ -33,7 +34,7 @@ def csv_command(file: str, candidates: bool, out: str | None) -> None:
     if out is None:
         text.write(cells.getvalue(), sys.stdout, end="")
     else:
-        _write_new(Path(out), cells.getvalue())
+        write_new_file(Path(out), cells.getvalue().encode(), "--out")
 
 
 @click.command(epilog="Example: minilm trace plot run.jsonl --out pictures")
@@ -78,7 +79,7 @@ def html_command(file: str, out: str | None, most: int) -> None:
         Section("Step by step", prose, steps=shown, prompt=prompt),
     ]
     page = Path(out or f"{file}.html")
-    _write_new(page, report("A run, token by token", sections))
+    write_new_file(page, report("A run, token by token", sections).encode(), "--out")
     click.echo(page)
 
 
@@ -102,13 +103,3 @@ def _pictures(trace: Trace) -> dict:
         "ranks": plots.ranks(trace.steps),
         f"step-{least_sure.index + 1}": plots.bars(least_sure),
     }
-
-
-def _write_new(path: Path, content: str) -> None:
-    try:
-        with path.open("x", encoding="utf-8", newline="\n") as file:
-            file.write(content)
-    except FileExistsError:
-        raise MinilmError(f"--out {path} exists already; name another file or remove it") from None
-    except OSError as error:
-        raise MinilmError(f"--out {path} cannot be written: {error.strerror}") from error

@@ -19,7 +19,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
 
-from minilm.atomic import write_whole
+from minilm.atomic import write_file
 from minilm.errors import MinilmError
 from minilm.faces.layout import clip
 from minilm.faces.visible import piece
@@ -82,7 +82,7 @@ def save(picture: Picture, path: str | Path) -> Path:
     if kind not in (".png", ".svg"):
         raise MinilmError(f"a picture is saved as .png or .svg, got {path.name!r}; change the file's ending")
     try:
-        write_whole(path, picture.png() if kind == ".png" else picture.svg())
+        write_file(path, picture.png() if kind == ".png" else picture.svg())
     except OSError as error:
         raise MinilmError(f"The picture {path} cannot be written: {error.strerror}") from error
     return path

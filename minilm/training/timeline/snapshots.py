@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from minilm.atomic import write_whole
+from minilm.atomic import write_file
 from minilm.errors import MinilmError
 from minilm.records import Array
 from minilm.storage.arrays import arrays_from_bytes, arrays_to_bytes
@@ -121,7 +121,7 @@ class Snapshots:
 
 def _write(path: Path, data: bytes) -> None:
     try:
-        write_whole(path, data)
+        write_file(path, data)
     except OSError as error:
         reason = error.strerror or error
         raise MinilmError(f"Snapshot {path} cannot be written: {reason}; those before it are whole") from None
