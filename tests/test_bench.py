@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from minilm.bench import BENCHES, run
 from minilm.bench.measure import Figure, in_turns, seconds
-from minilm.bench.words import Words
+from minilm.bench.workloads import FakeCodec
 from minilm.cli.bench import command
 from minilm.errors import MinilmError
 from minilm.protocols import TextCodec
@@ -54,7 +54,7 @@ def test_an_unknown_bench_names_the_known_ones():
 
 
 def test_words_is_a_codec_and_its_text_comes_back():
-    codec = Words(64)
+    codec = FakeCodec(64)
     assert isinstance(codec, TextCodec)
     assert codec.decode(codec.encode(" w17 w4")) == " w17 w4"
 
@@ -69,7 +69,7 @@ def test_the_command_prints_json_lines():
 
 def test_the_plain_debug_loop_reads_the_whole_prompt_and_prints_every_embedding():
     torch = pytest.importorskip("torch")
-    from minilm.bench.torch_loops import PlainNet, debug_loop
+    from minilm.bench.torch import PlainNet, debug_loop
 
     seen = []
 
@@ -79,7 +79,7 @@ def test_the_plain_debug_loop_reads_the_whole_prompt_and_prints_every_embedding(
             return super().forward(ids, state)
 
     with torch.random.fork_rng():
-        printed = debug_loop(Watched(512).eval(), Words(512), 5)
+        printed = debug_loop(Watched(512).eval(), FakeCodec(512), 5)
     assert seen == [9, 1, 1, 1, 1]
     assert printed.count("embedding vector: [") == 5
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from minilm import backends, doctor, inside
-from minilm.bench.words import Words
+from minilm.bench.workloads import FakeCodec
 from minilm.comparison.backends import train_side_by_side
 from minilm.comparison.defaults import small_net
 from minilm.comparison.defaults.ladder import LadderStep
@@ -42,7 +42,7 @@ from minilm.training.timeline.timeline import Timeline
 from minilm.training.timeline.token_losses import batch_rows, facts_of
 
 CONFIG = ModelConfig(40, 8, 32, layers=2, seed=1)
-CODEC = Words(40)
+CODEC = FakeCodec(40)
 IDS = list(range(2, 32))
 BATCHES = Batches([np.random.default_rng(n).integers(4, 40, 300) for n in range(40)], 6, 40)
 ROOMS = ("sampling", "inside", "generation", "training", "doctor", "comparison")

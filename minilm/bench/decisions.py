@@ -10,8 +10,7 @@ import numpy as np
 
 from minilm.backends import create
 from minilm.bench.measure import Figure, seconds
-from minilm.bench.streaming import PROMPT
-from minilm.bench.words import Words
+from minilm.bench.workloads import PROMPT, FakeCodec
 from minilm.dice import generator
 from minilm.generation import start
 from minilm.records import ModelConfig
@@ -36,7 +35,7 @@ def figures(quick: bool = False) -> Iterator[Figure]:
 
 def _deciding(size: int, stages: str, steps: int) -> Callable[[], float]:
     """Seconds of the median decision over random logits."""
-    codec = Words(size)
+    codec = FakeCodec(size)
     bound = [stage.bind(codec) for stage in parse(stages)]
     logits = generator(0, "bench").standard_normal((8, size), np.float32) * 3
     context, texts = Context(np.arange(10, 40), 10, (3,)), TokenTexts(codec)
@@ -54,7 +53,7 @@ def _deciding(size: int, stages: str, steps: int) -> Callable[[], float]:
 
 def _streaming(size: int, steps: int) -> Callable[[], float]:
     """Seconds of the median step of a stream, reading included."""
-    model, codec = create("numpy", ModelConfig(size)), Words(size)
+    model, codec = create("numpy", ModelConfig(size)), FakeCodec(size)
 
     def measured() -> float:
         cursor = start(model, codec, PROMPT, SIX, 1, max_tokens=None, eos_ids=())

@@ -1,6 +1,7 @@
-"""One figure: two ways to do a thing, run in turns, and the median of the ratios of their times.
+"""Measure a figure: run two ways to do a thing in turns, and take the median of the ratios of their times.
 
-Turns (A B A B ...) because a machine slows down and speeds up; the ratio of neighbours does not care.
+They take turns (A B A B ...) because a machine slows down and speeds up; this changes both neighbours, and
+hardly their ratio.
 """
 
 from __future__ import annotations
@@ -18,10 +19,17 @@ Work = Callable[[], object]
 
 @dataclass(frozen=True)
 class Figure:
-    """A measured figure against its bar.
+    """A measured figure and the bar that it should meet.
 
-    figure: the median of the runs; low, high: the least and the greatest of them; unit: "x" for a ratio,
-    "s" or "MB"; bar: what is asked of it, None where it is only reported; at_least: whether more is better.
+    Attributes:
+        name: what was measured.
+        figure: the median of the runs.
+        low: the smallest of the runs.
+        high: the largest of the runs.
+        runs: how many there were.
+        bar: the value that the figure should reach; None if it is only reported.
+        at_least: True if more is better, so that the bar is a lower bound.
+        unit: "x" for a ratio, "s" for seconds or "MB" for megabytes.
     """
 
     name: str
@@ -35,7 +43,7 @@ class Figure:
 
     @property
     def met(self) -> bool | None:
-        """Whether the bar is met; None where there is none.
+        """True if the bar is met; None if there is no bar.
 
         >>> Figure("faster", 1.2, 1.1, 1.3, 5, bar=1.0).met, Figure("slower", 1.2, 1, 2, 5, 1.1, False).met
         (True, False)
@@ -48,26 +56,34 @@ class Figure:
 def in_turns(
     name: str, ours: Work, plain: Work, runs: int, bar: float | None, *, at_least: bool = True
 ) -> Figure:
-    """How many times as fast ours is as plain; with at_least=False, how many times as long it takes.
+    """Measure how many times as fast ours is as plain.
 
     Each is run once unmeasured, then `runs` times in turns.
+
+    Args:
+        name: what is measured.
+        ours: the work with minilm.
+        plain: the same work without it.
+        runs: how many times each is measured.
+        bar: the value that the ratio should reach; None only reports it.
+        at_least: False measures how many times as long ours takes, and the bar is an upper bound.
     """
     for work in (ours, plain):
         work()
     ratios = []
     for _ in range(runs):
-        ours_seconds, plain_seconds = _timed(ours), _timed(plain)
+        ours_seconds, plain_seconds = _time(ours), _time(plain)
         ratios.append(plain_seconds / ours_seconds if at_least else ours_seconds / plain_seconds)
     return Figure(name, median(ratios), min(ratios), max(ratios), runs, bar, at_least)
 
 
 def seconds(name: str, measure: Callable[[], float], runs: int, bar: float | None) -> Figure:
-    """The median of several measured times, in seconds, against an upper bar (None: only reported)."""
+    """Call `measure`, which returns seconds, `runs` times; the bar is an upper bound of the median."""
     times = [measure() for _ in range(runs)]
     return Figure(name, median(times), min(times), max(times), runs, bar, at_least=False, unit="s")
 
 
-def _timed(work: Work) -> float:
+def _time(work: Work) -> float:
     gc.collect()
     start = perf_counter()
     work()

@@ -1,15 +1,55 @@
-"""minilm bench: the speed of every backend here, against what anyone would write without minilm."""
+"""minilm bench: measure the speed of every backend here, against what anyone would write without minilm."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 
 import click
 
 from minilm.bench import BENCHES, Figure, run
+from minilm.cli.options.request import takes
 from minilm.trace.json import as_json
 
 __all__ = ["command"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchRequest:
+    """The options of `minilm bench`.
+
+    Attributes:
+        quick: fewer runs of fewer tokens.
+        only: the benches to run; none means all.
+        as_lines: print JSON instead of text.
+    """
+
+    quick: bool
+    only: tuple[str, ...]
+    as_lines: bool
+
+
+@click.command(epilog="Example: minilm bench --quick --only imports")
+@click.option("--quick", is_flag=True, help="Run less: this shows that all works, not how fast it is.")
+@click.option(
+    "--only",
+    multiple=True,
+    metavar="NAME",
+    help=f"Run only this bench (may be repeated): {', '.join(BENCHES)}.",
+)
+@click.option("--json", "as_lines", is_flag=True, help="Print one JSON object per line.")
+@takes(BenchRequest)
+def command(request: BenchRequest) -> None:
+    """Measure each backend here. A figure is the median of several ratios to a plain loop without minilm.
+
+    Exit code 1 if a figure misses its bar (with --quick the bars do not count).
+    """
+    all_met = True
+    for figure in run(request.only, request.quick):
+        all_met &= figure.met is not False
+        line = json.dumps({**as_json(figure), "met": figure.met}) if request.as_lines else _line(figure)
+        click.echo(line)
+    click.get_current_context().exit(0 if all_met or request.quick else 1)
 
 
 def _line(figure: Figure) -> str:
@@ -23,31 +63,9 @@ def _line(figure: Figure) -> str:
 
 
 def _amount(value: float, unit: str) -> str:
-    """A figure with its unit; short times in milliseconds.
+    """Return a figure with its unit; short times in milliseconds.
 
     >>> _amount(1.234, "x"), _amount(0.00035, "s"), _amount(0.2, "s")
     ('1.23x', '0.350ms', '0.20s')
     """
     return f"{value * 1e3:.3f}ms" if unit == "s" and value < 0.1 else f"{value:.2f}{unit}"
-
-
-@click.command(epilog="Example: minilm bench --quick --only imports")
-@click.option("--quick", is_flag=True, help="Fewer runs of fewer tokens: does it work, not how fast is it.")
-@click.option(
-    "--only",
-    multiple=True,
-    metavar="NAME",
-    help=f"Only this bench (may be repeated): {', '.join(BENCHES)}.",
-)
-@click.option("--json", "as_lines", is_flag=True, help="One JSON object a line.")
-@click.pass_context
-def command(context: click.Context, quick: bool, only: tuple[str, ...], as_lines: bool) -> None:
-    """Measure each backend here; every figure is a ratio within one run, the median of several.
-
-    Exit code 1 where a bar is not met (with --quick only the figures count, not the bars).
-    """
-    met = True
-    for figure in run(only, quick):
-        met &= figure.met is not False
-        click.echo(json.dumps({**as_json(figure), "met": figure.met}) if as_lines else _line(figure))
-    context.exit(0 if met or quick else 1)

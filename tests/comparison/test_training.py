@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from minilm import backends
-from minilm.bench.words import Words
+from minilm.bench.workloads import FakeCodec
 from minilm.comparison.training import effect_of_update, places, through_training
 from minilm.errors import MinilmError
 from minilm.faces.text.train import effect_text, moments_text
@@ -17,7 +17,7 @@ from minilm.training.timeline.timeline import Timeline
 
 CONFIG = ModelConfig(20, 5, 6, layers=1, seed=1)
 BATCHES = Batches([np.random.default_rng(3).integers(4, 20, 300)], 3, 8, seed=2)
-CODEC = Words(20)
+CODEC = FakeCodec(20)
 PROMPT = " w5 w9 w7"
 IDS = [2, 5, 9, 7]
 BACKENDS = backends.available()

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minilm.bench.words import Words
+from minilm.bench.workloads import FakeCodec
 from minilm.errors import MinilmError
 from minilm.records import Removal
 from minilm.sampling import Bias, Context, Greedy, MinP, RepetitionPenalty, Temperature, TopK, TopP, decide
@@ -14,7 +14,7 @@ from minilm.sampling.stages.length import ForcedEos
 CONTEXT = Context(np.array([0, 2, 2]), 1)
 STAGES = (
     RepetitionPenalty(1.3),
-    Bias({4: 1.5}).bind(Words(40)),
+    Bias({4: 1.5}).bind(FakeCodec(40)),
     Temperature(0.8),
     TopK(12),
     TopP(0.9),

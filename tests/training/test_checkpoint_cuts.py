@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from minilm import backends
-from minilm.bench.words import Words
+from minilm.bench.workloads import FakeCodec
 from minilm.generation import stream
 from minilm.records import ModelConfig
 from minilm.training.batches import Batches
@@ -17,7 +17,7 @@ SCHEDULE = Schedule(1e-2, 30, warm_up=3)
 
 
 def sampled(model):
-    steps = stream(model, Words(20), " w5 w9", "Temperature(0.8)", seed=3, max_tokens=50, eos_ids=())
+    steps = stream(model, FakeCodec(20), " w5 w9", "Temperature(0.8)", seed=3, max_tokens=50, eos_ids=())
     return [step.decision.chosen.id for step in steps]
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from minilm import backends
-from minilm.bench.words import Words
+from minilm.bench.workloads import FakeCodec
 from minilm.errors import MinilmError
 from minilm.records import ModelConfig
 from minilm.training.batches import Batch, Batches
@@ -260,7 +260,7 @@ def test_a_step_whose_numbers_are_not_finite_is_stopped_before_and_nothing_was_u
 
 
 def test_conditions_stop_where_they_first_hold():
-    place = timeline(codec=Words(20))
+    place = timeline(codec=FakeCodec(20))
     norms = [step.gradient_norm for step in place.jump(40).records()]
     bound = sorted(norms)[-3]
     assert place.until(f"grad_norm >= {bound}").index == next(i for i, n in enumerate(norms, 1) if n >= bound)
@@ -287,7 +287,7 @@ def test_conditions_stop_where_they_first_hold():
     ],
 )
 def test_a_condition_that_cannot_be_understood_is_one_line_and_the_place_stays(condition, said):
-    place = timeline(codec=Words(20)).jump(2)
+    place = timeline(codec=FakeCodec(20)).jump(2)
     with pytest.raises(MinilmError, match=said.replace("(", r"\(")):
         place.until(condition)
     assert place.next().index == 3

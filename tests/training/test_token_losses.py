@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from minilm import backends
-from minilm.bench.words import Words
+from minilm.bench.workloads import FakeCodec
 from minilm.errors import MinilmError
 from minilm.faces.text import train as text_train
 from minilm.records import ModelConfig, ParameterNorms, TrainStep
@@ -15,7 +15,7 @@ from minilm.training.timeline.session import open_session
 from minilm.training.timeline.timeline import Timeline
 from minilm.training.timeline.token_losses import batch_rows, facts_of, surprised
 
-CODEC = Words(20)
+CODEC = FakeCodec(20)
 STEP = TrainStep(
     index=3,
     ids=np.array([[2, 5, 6], [2, 7, 0]]),

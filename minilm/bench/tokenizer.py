@@ -1,6 +1,7 @@
-"""Training a tokenizer on 20 MB of made-up text: ours against the bare SentencePiece library.
+"""Tokenizer: training on 20 MB of made-up text, ours against the SentencePiece library alone.
 
-The text has words as a language has them: syllables, and frequencies by Zipf's law.
+The words of the text are like those of a language: made of syllables, with frequencies that follow Zipf's
+law.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import tokenizer
 from minilm.bench.measure import Figure, in_turns
 from minilm.dice import generator
 
-__all__ = ["figures", "write_text"]
+__all__ = ["measure_tokenizer"]
 
 _SYLLABLES = [
     first + second for first in "bdfgklmnprstvz" for second in ("a", "e", "i", "o", "u", "an", "or")
@@ -25,8 +26,8 @@ _SYLLABLES = [
 _WORDS, _WORDS_A_LINE, _VOCAB_SIZE = 20_000, 12, 2000
 
 
-def write_text(path: Path, size: int) -> None:
-    """Write at least `size` bytes of lines, a pure function of the size."""
+def _write_text(path: Path, size: int) -> None:
+    """Write at least `size` bytes of lines. Equal sizes give equal texts."""
     rng = generator(0, "bench text")
     lengths = rng.integers(1, 5, _WORDS)
     words = np.array(["".join(rng.choice(_SYLLABLES, length)) for length in lengths])
@@ -37,7 +38,7 @@ def write_text(path: Path, size: int) -> None:
             file.writelines(" ".join(line) + "\n" for line in picked)
 
 
-def _bare(path: Path) -> None:
+def _train_alone(path: Path) -> None:
     sentencepiece.SentencePieceTrainer.train(
         input=str(path),
         model_writer=io.BytesIO(),
@@ -57,15 +58,15 @@ def _bare(path: Path) -> None:
     )
 
 
-def figures(quick: bool) -> Iterator[Figure]:
-    """How many times as long our training takes."""
+def measure_tokenizer(quick: bool) -> Iterator[Figure]:
+    """Measure how many times as long our training takes."""
     megabytes, runs = (0.3, 3) if quick else (20, 3)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "text.txt"
-        write_text(path, int(megabytes * 1_000_000))
+        _write_text(path, int(megabytes * 1_000_000))
 
         def ours() -> object:
             return tokenizer.train([path], vocab_size=_VOCAB_SIZE)
 
         name = f"SentencePiece training on {megabytes:g} MB, times the bare library"
-        yield in_turns(name, ours, lambda: _bare(path), runs, 1.2, at_least=False)
+        yield in_turns(name, ours, lambda: _train_alone(path), runs, 1.2, at_least=False)

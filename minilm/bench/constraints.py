@@ -1,4 +1,4 @@
-"""What a constraint costs a step beyond llguidance's own time, both masks and their count included."""
+"""Constraints: what a step costs beyond llguidance's own time, both masks and their count included."""
 
 from __future__ import annotations
 
@@ -10,52 +10,52 @@ from typing import Any
 import numpy as np
 
 from minilm.bench.measure import Figure, seconds
-from minilm.bench.words import Words
+from minilm.bench.workloads import FakeCodec
 from minilm.sampling import Context, Scores
 from minilm.sampling.constraints.stage import Regex
 
-__all__ = ["figures"]
+__all__ = ["measure_constraint"]
 
 _BAR = 1e-4  # seconds a step at V = 4,000
 _VOCABULARY = 4000
 
 
-class _Pieces(Words):
-    """Words that write every text by their longest pieces, as a grammar asks for parts of words."""
+class _CodecWithoutEncode(FakeCodec):
+    """The fake codec for a grammar, which asks for the ids of parts of words; there are none."""
 
     def encode(self, text: str, special: bool = False) -> list[int]:
         return []
 
 
-def figures(quick: bool = False) -> Iterator[Figure]:
-    """Seconds a step beyond llguidance, at V = 4,000."""
+def measure_constraint(quick: bool) -> Iterator[Figure]:
+    """Measure the seconds that a step takes beyond llguidance, at V = 4,000."""
     steps, runs = (100, 3) if quick else (400, 7)
-    codec = _Pieces(_VOCABULARY)
+    codec = _CodecWithoutEncode(_VOCABULARY)
     stage = Regex("( w[0-9]+)*").bind(codec)
     ids = np.random.default_rng(0).integers(10, _VOCABULARY, steps + 1)
-    own = _Llguidance(stage.matcher, ids)
+    alone = _LlguidanceAlone(stage.matcher, ids)
 
-    def measured() -> float:
-        return _stage(stage, ids) - own.seconds()
+    def measure() -> float:
+        return _time_stage(stage, ids) - alone.time_step()
 
-    yield seconds(f"constraint beyond llguidance, a step, V={_VOCABULARY}", measured, runs, _BAR)
+    yield seconds(f"constraint beyond llguidance, a step, V={_VOCABULARY}", measure, runs, _BAR)
 
 
-def _stage(stage: Any, ids: Any) -> float:
-    """Seconds of the median step: another process that takes the core for a while does not count."""
+def _time_stage(stage: Any, ids: Any) -> float:
+    """Return the seconds of the median step, so that a step that another process delayed does not count."""
     scores, times = Scores.of(np.zeros(_VOCABULARY, np.float32)), []
     for n in range(1, len(ids)):
         context, after = Context(ids[:n], 0), Context(ids[: n + 1], 0)
-        begun = perf_counter()
+        began = perf_counter()
         stage(scores, context)
         stage.note(context)
         stage.ending(after)
-        times.append(perf_counter() - begun)
+        times.append(perf_counter() - began)
     return median(times)
 
 
-class _Llguidance:
-    """The same tokens through llguidance alone: two matchers that read every token and give masks."""
+class _LlguidanceAlone:
+    """llguidance alone on the same tokens: two matchers read every token and give masks."""
 
     def __init__(self, matcher: Any, ids: Any) -> None:
         from llguidance import LLMatcher
@@ -66,13 +66,13 @@ class _Llguidance:
         self._ids = ids.tolist()
         self._bits = np.zeros((_VOCABULARY + 32) // 32, np.int32)
 
-    def seconds(self) -> float:
-        """Of the median step."""
+    def time_step(self) -> float:
+        """Return the seconds of the median step."""
         matchers, times = [fresh.deep_copy() for fresh in self._fresh], []
         for token_id in self._ids:
-            begun = perf_counter()
+            began = perf_counter()
             for matcher in matchers:
                 matcher.consume_token(token_id)
                 matcher.unsafe_compute_mask_ptr(self._bits.ctypes.data, self._bits.nbytes)
-            times.append(perf_counter() - begun)
+            times.append(perf_counter() - began)
         return median(times)
