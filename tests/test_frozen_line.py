@@ -55,13 +55,17 @@ def model():
 
 def looks():
     lstm = model()
-    reading = inside.look(lstm, IDS, "gates", "cell", "hidden")
-    yield from (reading, inside.gates(reading, 1), inside.memory(lstm, reading, 7, 9))
-    yield from (inside.units(lstm, reading, 7), *inside.neighbours(lstm, 7), gate_moment(lstm, IDS))
+    reading = inside.read_inner(lstm, IDS, "gates", "cell", "hidden")
+    yield from (reading, inside.measure_gates(reading, 1), inside.split_over_tokens(lstm, reading, 7, 9))
+    yield from (
+        inside.split_over_units(lstm, reading, 7),
+        *inside.find_neighbours(lstm, 7),
+        gate_moment(lstm, IDS),
+    )
     shown = np.random.default_rng(0).normal(size=(2, 30, 30))
     layers = {"attention.0": shown, "logit_lens.0": shown[0], "hidden.0": shown[1]}
     other = Reading(shown[0], shown[1], None, layers)
-    yield from (*inside.attention(other, 0), *inside.lens(other))
+    yield from (*inside.measure_attention(other, 0), *inside.apply_lens(other))
 
 
 def training(folder):

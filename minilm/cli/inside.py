@@ -3,62 +3,159 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from minilm import inside
 from minilm.builtin import PROMPT
-from minilm.cli.inside_pictures import save_picture
-from minilm.cli.options.model import model_options, open_model
+from minilm.cli.options.model import ModelOptions, model_options
+from minilm.cli.options.request import takes
 from minilm.errors import MinilmError
 from minilm.faces import inside as tables
 from minilm.faces import text as text_face
 from minilm.faces.visible import piece, visible
-from minilm.protocols import Inspectable
+from minilm.protocols import Inspectable, LanguageModel
+from minilm.records import Reading
 from minilm.token_text import TokenTexts, ids_of
 from minilm.trace.json import as_json, dumps
 from minilm.workflows.open import Opened
 
-__all__ = ["command"]
+if TYPE_CHECKING:
+    from minilm.faces.plots import Picture
+
+__all__ = ["InsideRequest", "LayerRequest", "LogitRequest", "NeighboursRequest", "command"]
 
 
-@dataclass(frozen=True)
-class Asked:
-    """A model that was opened, the ids of the prompt, and how tokens are written."""
+@dataclass(frozen=True, kw_only=True)
+class InsideRequest(ModelOptions):
+    """The options that every subcommand of `minilm inside` has.
 
-    opened: Opened
-    ids: list[int]
-    name: Callable[[int], str]
-    options: dict[str, Any]
+    Attributes:
+        prompt: The text that the model reads.
+        plot: A .png or .svg file for a picture, or None.
+        as_lines: Print JSON lines instead of a table.
+    """
 
-    @property
-    def names(self) -> list[str]:
-        """The prompt's tokens as they are written."""
-        return [self.name(i) for i in self.ids]
+    prompt: str
+    plot: str | None
+    as_lines: bool
 
-    @property
-    def model(self) -> Inspectable:
-        """The model, where its two ends can be looked at."""
-        if not isinstance(self.opened.model, Inspectable):
-            raise MinilmError(f"{self.opened.model.name} shows neither its embeddings nor its head")
-        return self.opened.model
+    def read_prompt(self) -> Prompt:
+        """Open the model and encode the prompt."""
+        opened = self.open()
+        ids, texts = opened.codec.encode(self.prompt, special=True), TokenTexts(opened.codec)
+        if not ids:
+            raise MinilmError("The prompt is empty, so there is nothing to read; give a text")
+        return Prompt(opened, ids, lambda token_id: piece(*texts(token_id)))
 
-    def show(self, table: str, records: list[Any], **picture: Any) -> None:
-        """Print the table, or the records as JSON lines; draw the picture where one is asked for."""
-        if self.options["as_lines"]:
+    def show(self, table: str, records: Sequence[object], draw: Callable[[ModuleType], Picture]) -> None:
+        """Print the table, or the records as JSON lines, and save a picture where one is wanted.
+
+        Args:
+            table: The table.
+            records: The records that the table shows.
+            draw: Draws the picture, with the module faces.plots.inside.
+        """
+        if self.as_lines:
             for record in records:
                 print(dumps(as_json(record)))
         else:
             text_face.write(table, sys.stdout)
-        if self.options["plot"] is not None:
-            click.echo(f"wrote {save_picture(self.options['plot'], **picture)}", err=True)
+        if self.plot is not None:
+            # Only --plot needs matplotlib, which takes a second to load.
+            from minilm.faces.plots import inside as pictures
+            from minilm.faces.plots import save
 
-    def token(self, option: str) -> int | None:
-        """Return the id that a word given as an option means, or None where the option is not given."""
-        word = self.options.get(option)
+            click.echo(f"wrote {save(draw(pictures), self.plot)}", err=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerRequest(InsideRequest):
+    """The options of `minilm inside gates` and `minilm inside attention`.
+
+    Attributes:
+        layer: The number of the layer, from 0.
+    """
+
+    layer: int
+
+    def check_layer(self, model: LanguageModel, kind: str) -> None:
+        """Raise MinilmError if the model has no such layer, or does not show this kind of array."""
+        names = inside.find_layers(model, kind)
+        count = sum(name.partition(".")[2].isdecimal() for name in names)
+        if not 0 <= self.layer < count:
+            raise MinilmError(f"Layers are numbered 0 to {count - 1}, got {self.layer}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogitRequest(InsideRequest):
+    """The options of `minilm inside memory` and `minilm inside units`, which split a logit.
+
+    Attributes:
+        token: The word or #id whose logit is split; None is the model's most likely token.
+        rather_than: A word or #id whose logit is subtracted, or None.
+    """
+
+    token: str | None
+    rather_than: str | None
+
+    def find_targets(self, prompt: Prompt, reading: Reading) -> tuple[int, int | None, str]:
+        """Return the id whose logit is split, the id that is subtracted, and both in words."""
+        target, against = prompt.find_id(self.token), prompt.find_id(self.rather_than)
+        target = int(reading.logits[-1].argmax()) if target is None else target
+        of = f"logit of {prompt.write(target)}"
+        return target, against, of if against is None else f"{of} less that of {prompt.write(against)}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class NeighboursRequest(InsideRequest):
+    """The options of `minilm inside neighbours`.
+
+    Attributes:
+        token: The word or #id whose neighbours are wanted; None is the last token of the prompt.
+        count: How many neighbours to show.
+    """
+
+    token: str | None
+    count: int
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """An open model and a prompt.
+
+    Attributes:
+        opened: The model and its tokenizer.
+        ids: (T,) the ids of the prompt.
+        write: Writes a token, given its id.
+    """
+
+    opened: Opened
+    ids: list[int]
+    write: Callable[[int], str]
+
+    @property
+    def names(self) -> list[str]:
+        """The tokens of the prompt as they are written."""
+        return [self.write(token_id) for token_id in self.ids]
+
+    @property
+    def model(self) -> Inspectable:
+        """The model, which must show its embeddings and its head."""
+        if not isinstance(self.opened.model, Inspectable):
+            raise MinilmError(f"{self.opened.model.name} shows neither its embeddings nor its head")
+        return self.opened.model
+
+    def read(self, *kinds: str) -> Reading:
+        """Read the prompt, with these inner arrays of every layer."""
+        return inside.read_inner(self.opened.model, self.ids, *kinds)
+
+    def find_id(self, word: str | None) -> int | None:
+        """Return the id that a typed word means; None for no word."""
         if word is None:
             return None
         meant = ids_of(word, self.opened.codec)
@@ -66,123 +163,119 @@ class Asked:
             click.echo(visible(meant.note, keep=""), err=True)
         return meant.id
 
-    def layer(self, kind: str) -> int:
-        """The layer asked for. Raises MinilmError where the model has no such, or none of that kind."""
-        names = inside.layer_names(self.opened.model, kind)
-        count, layer = sum(name.partition(".")[2].isdecimal() for name in names), self.options["layer"]
-        if not 0 <= layer < count:
-            raise MinilmError(f"Layers are numbered 0 to {count - 1}, got {layer}")
-        return layer
-
-
-def _look(*extra: Any) -> Callable[[Callable[[Asked], None]], click.Command]:
-    """A sub-command from a function of what was asked: the model's options, the prompt's, and these."""
-
-    def made(run: Callable[[Asked], None]) -> click.Command:
-        def called(source: str | None, backend: str | None, device: str, dtype: str, **options: Any) -> None:
-            opened = open_model(source, backend, device, dtype)
-            ids, texts = opened.codec.encode(options["prompt"], special=True), TokenTexts(opened.codec)
-            if not ids:
-                raise MinilmError("The prompt is empty, so there is nothing to read; give a text")
-            run(Asked(opened, ids, lambda token_id: piece(*texts(token_id)), options))
-
-        common = [
-            click.option("--prompt", default=PROMPT, show_default=True, help="The text to read."),
-            *extra,
-            click.option("--plot", metavar="FILE", help="Draw it into a .png or .svg file."),
-            click.option("--json", "as_lines", is_flag=True, help="Print records as JSON lines instead."),
-        ]
-        for option in reversed(common):
-            called = option(called)
-        name = run.__name__.strip("_")
-        example = f"Example: minilm inside {name} --prompt 'Once upon a time'{_EXAMPLES.get(name, '')}"
-        return click.command(name, help=run.__doc__, epilog=example)(model_options(called))
-
-    return made
-
-
-_HF = " --model hf:PATH_OR_ID"
-_EXAMPLES = {"attention": _HF, "lens": _HF, "neighbours": " --token there"}
-_layer = click.option("--layer", default=0, show_default=True, help="Which layer, from 0.")
-_token = click.option("--token", metavar="WORD|#ID", help="Of this token; the model's best one by default.")
-_near = click.option("--token", metavar="WORD|#ID", help="Of this token; the prompt's last one by default.")
-_against = click.option("--rather-than", metavar="WORD|#ID", help="Less that of this token.")
-
 
 @click.group(epilog="Example: minilm inside gates --prompt 'Once upon a time'")
 def command() -> None:
     """Look inside a model as it reads a prompt."""
 
 
-@_look(_layer)
-def _gates(asked: Asked) -> None:
-    """An LSTM's gates over the prompt, and its memory's half-life.
+Decorator = Callable[[Callable[..., None]], Callable[..., None]]
 
-    Of each gate its mean opening and the share of units below 0.1 and above 0.9; then norms and half-life.
+
+def _subcommand(name: str, example: str, *options: Decorator) -> Callable[[Callable[..., None]], Any]:
+    """Return a decorator that adds a subcommand with its own options between the shared ones."""
+    shared = [
+        click.option("--prompt", default=PROMPT, show_default=True, help="The text that the model reads."),
+        *options,
+        click.option("--plot", metavar="FILE", help="Draw a picture into a .png or .svg file."),
+        click.option("--json", "as_lines", is_flag=True, help="Print records as JSON lines instead."),
+    ]
+
+    def decorate(function: Callable[..., None]) -> click.Command:
+        for option in reversed(shared):
+            function = option(function)
+        epilog = f"Example: minilm inside {name} --prompt 'Once upon a time'{example}"
+        return command.command(name, epilog=epilog)(model_options(function))
+
+    return decorate
+
+
+_HF = " --model hf:PATH_OR_ID"
+_LAYER = click.option("--layer", default=0, show_default=True, help="The number of the layer, from 0.")
+_LOGIT = (
+    click.option("--token", metavar="WORD|#ID", help="Split the logit of this token; by default the best."),
+    click.option("--rather-than", metavar="WORD|#ID", help="Subtract the logit of this token."),
+)
+_NEIGHBOURS = (
+    click.option("--token", metavar="WORD|#ID", help="Of this token; by default the prompt's last one."),
+    click.option("--count", default=10, show_default=True, help="How many neighbours to show."),
+)
+
+
+@_subcommand("gates", "", _LAYER)
+@takes(LayerRequest)
+def _gates(request: LayerRequest) -> None:
+    """Show an LSTM's gates over the prompt, and its half-life.
+
+    For each gate: its mean, and the share of units below 0.1 and above 0.9. Then the norms, and the half-life
+    of a unit's memory in tokens.
     """
-    layer = asked.layer("gates")
-    found = inside.gates(inside.look(asked.opened.model, asked.ids, "gates", "cell", "hidden"), layer)
-    asked.show(tables.gates_table(found, asked.names), [found], gates=found, names=asked.names)
+    prompt = request.read_prompt()
+    request.check_layer(prompt.opened.model, "gates")
+    found = inside.measure_gates(prompt.read("gates", "cell", "hidden"), request.layer)
+    names = prompt.names
+    request.show(tables.gates_table(found, names), [found], lambda face: face.gates_picture(found, names))
 
 
-@_look(_token, _against)
-def _memory(asked: Asked) -> None:
-    """A logit split exactly over the tokens that an LSTM remembers."""
-    reading = inside.look(asked.opened.model, asked.ids, "gates", "cell")
-    target, against, of = _targets(asked, reading)
-    found = inside.memory(asked.model, reading, target, against)
-    asked.show(tables.memory_table(found, asked.names, of), [found], memory=found, names=asked.names, of=of)
+@_subcommand("memory", "", *_LOGIT)
+@takes(LogitRequest)
+def _memory(request: LogitRequest) -> None:
+    """Split a logit exactly over the tokens that an LSTM remembers."""
+    prompt = request.read_prompt()
+    reading = prompt.read("gates", "cell")
+    target, against, of = request.find_targets(prompt, reading)
+    found = inside.split_over_tokens(prompt.model, reading, target, against)
+    names = prompt.names
+    table = tables.memory_table(found, names, of)
+    request.show(table, [found], lambda face: face.memory_picture(found, names, of))
 
 
-@_look(_layer)
-def _attention(asked: Asked) -> None:
-    """Where the heads of a transformer look from the last token."""
-    layer = asked.layer("attention")
-    reading = inside.look(asked.opened.model, asked.ids, "attention")
-    found = inside.attention(reading, layer)
-    table = tables.attention_table(found, asked.names, float(reading.inner["attention.logit_difference"]))
-    asked.show(table, list(found), heads=found, names=asked.names)
+@_subcommand("attention", _HF, _LAYER)
+@takes(LayerRequest)
+def _attention(request: LayerRequest) -> None:
+    """Show where the heads of a transformer look from the last token."""
+    prompt = request.read_prompt()
+    request.check_layer(prompt.opened.model, "attention")
+    reading = prompt.read("attention")
+    found = inside.measure_attention(reading, request.layer)
+    names, difference = prompt.names, float(reading.inner["attention.logit_difference"])
+    table = tables.attention_table(found, names, difference)
+    request.show(table, found, lambda face: face.attention_picture(found, names))
 
 
-@_look()
-def _lens(asked: Asked) -> None:
-    """What the head would say to every layer of a transformer.
+@_subcommand("lens", _HF)
+@takes(InsideRequest)
+def _lens(request: InsideRequest) -> None:
+    """Show the token that each layer of a transformer would predict.
 
-    Beside it the norm of the layer's hidden state at the last token.
+    Also shows the norm of the layer's hidden state at the last token.
     """
-    reading = inside.look(asked.opened.model, asked.ids, "logit_lens", "hidden")
-    found = inside.lens(reading)
-    table = tables.lens_table(found, asked.name, float(reading.inner["logit_lens.logit_difference"]))
-    asked.show(table, list(found), layers=found)
+    prompt = request.read_prompt()
+    reading = prompt.read("logit_lens", "hidden")
+    found = inside.apply_lens(reading)
+    table = tables.lens_table(found, prompt.write, float(reading.inner["logit_lens.logit_difference"]))
+    request.show(table, found, lambda face: face.lens_picture(found))
 
 
-@_look(_near, click.option("--count", default=10, show_default=True, help="How many neighbours."))
-def _neighbours(asked: Asked) -> None:
-    """The tokens whose embeddings lie nearest to a token's."""
-    token_id = asked.token("token")
-    one = asked.ids[-1] if token_id is None else token_id
-    found = inside.neighbours(asked.model, one, asked.options["count"])
-    names = [asked.name(n.id) for n in found]
-    table = f"nearest to {asked.name(one)}\n\n{tables.neighbours_table(found, asked.name)}"
-    asked.show(table, list(found), near=found, names=names, of=asked.name(one))
+@_subcommand("neighbours", " --token there", *_NEIGHBOURS)
+@takes(NeighboursRequest)
+def _neighbours(request: NeighboursRequest) -> None:
+    """Show the tokens with the nearest embeddings to a token's."""
+    prompt = request.read_prompt()
+    chosen = prompt.find_id(request.token)
+    token_id = prompt.ids[-1] if chosen is None else chosen
+    found = inside.find_neighbours(prompt.model, token_id, request.count)
+    of, names = prompt.write(token_id), [prompt.write(neighbour.id) for neighbour in found]
+    table = f"nearest to {of}\n\n{tables.neighbours_table(found, prompt.write)}"
+    request.show(table, found, lambda face: face.neighbours_picture(found, names, of))
 
 
-@_look(_token, _against)
-def _units(asked: Asked) -> None:
-    """What each hidden unit adds to a logit, or to A rather than B."""
-    reading = inside.look(asked.opened.model, asked.ids, "hidden")
-    target, against, of = _targets(asked, reading)
-    found = inside.units(asked.model, reading, target, against)
-    asked.show(tables.units_table(found, of), [found], units=found, of=of)
-
-
-def _targets(asked: Asked, reading: Any) -> tuple[int, int | None, str]:
-    """The token asked about, the one it is held against, and both in words."""
-    target, against = asked.token("token"), asked.token("rather_than")
-    target = int(reading.logits[-1].argmax()) if target is None else target
-    of = f"logit of {asked.name(target)}"
-    return target, against, of if against is None else f"{of} less that of {asked.name(against)}"
-
-
-for _made in (_gates, _memory, _attention, _lens, _neighbours, _units):
-    command.add_command(_made)
+@_subcommand("units", "", *_LOGIT)
+@takes(LogitRequest)
+def _units(request: LogitRequest) -> None:
+    """Split a logit, or the difference of two, over hidden units."""
+    prompt = request.read_prompt()
+    reading = prompt.read("hidden")
+    target, against, of = request.find_targets(prompt, reading)
+    found = inside.split_over_units(prompt.model, reading, target, against)
+    request.show(tables.units_table(found, of), [found], lambda face: face.units_picture(found, of))

@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from minilm.backends.numpy.layer import Layer, forward_through_time
 from minilm.doctor.records import Look
+from minilm.inside.gates import find_stuck_shares
 from minilm.numerics import log_softmax
 from minilm.records import Array, frozen_array
 
@@ -21,8 +23,6 @@ __all__ = ["batch_digest", "continuing", "is_close", "look_at", "moved_rows", "s
 CLOSE, EVERY = 3, 25  # the first steps, and then every 25th, are looked at closely
 
 ROWS = 2  # of a batch, whose gates are recomputed
-
-EDGE = 0.01  # a gate within this share of its range from either end is shut or wide open
 
 
 def is_close(step: int) -> bool:
@@ -115,21 +115,14 @@ def moved_rows(ids: Array, before: Array, after: Array) -> tuple[tuple[int, int,
 
 
 def saturation(ids: Array, weights: Mapping[str, Array]) -> dict[str, float]:
-    """Share of the values of each LSTM gate i, f, g, o that stand at an end of its range.
+    """Return, for each LSTM gate i, f, g, o, the share of its values that are stuck at an end of its range.
 
-    ids (B, T), of which two rows are read; weights: embedding (V, E), kernel (E, 4H), recurrent (H, 4H) and
-    bias (4H,), gates in the order i, f, g, o.
+    Args:
+        ids: (B, T), of which two rows are read.
+        weights: embedding (V, E), kernel (E, 4H), recurrent (H, 4H) and bias (4H,), the gates in the order
+            i, f, g, o.
     """
-    inputs = weights["embedding"][ids[:ROWS]].astype(np.float64)
-    given = inputs @ weights["kernel"] + weights["bias"]  # (B, T, 4H)
-    hidden = cell = np.zeros((len(inputs), weights["recurrent"].shape[0]))
-    shut = []
-    for t in range(given.shape[1]):
-        i, f, g, o = np.split(given[:, t] + hidden @ weights["recurrent"], 4, axis=-1)
-        i, f, o = (0.5 * (1 + np.tanh(x / 2)) for x in (i, f, o))
-        g = np.tanh(g)
-        cell = f * cell + i * g
-        hidden = o * np.tanh(cell)
-        ends = [np.minimum(x, 1 - x) < EDGE for x in (i, f, o)]
-        shut.append([ends[0].mean(), ends[1].mean(), (1 - np.abs(g) < 2 * EDGE).mean(), ends[2].mean()])
-    return dict(zip("ifgo", np.mean(shut, axis=0).tolist(), strict=True))
+    inputs = weights["embedding"][ids[:ROWS]].astype(np.float64).swapaxes(0, 1)  # (T, B, E)
+    layer = Layer(weights["kernel"], weights["recurrent"], weights["bias"])
+    zeros = np.zeros((inputs.shape[1], layer.recurrent.shape[0]))  # (B, H)
+    return find_stuck_shares(forward_through_time(layer, inputs, zeros, zeros).gates)

@@ -1,6 +1,6 @@
-"""What goes on inside a model as tables; it renders what minilm.inside found and computes nothing.
+"""The inside of a model as tables, one per record of minilm.inside; pictures are in plots/inside.py.
 
-`names` everywhere are the tokens as they are written, one per place or by id.
+`names` are the tokens as they are written, one per place; `of` names the logit that is split.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from minilm.faces.layout import WIDTH, align, clip
 from minilm.faces.numerals import fixed, probability, signed
 
 if TYPE_CHECKING:
-    from minilm.inside import HeadLook, LayerGates, LayerLens, MemorySplit, Neighbour, UnitShares
+    from minilm.inside import HeadAttention, LayerGates, LayerLens, MemorySplit, Neighbour, UnitShares
 
 __all__ = [
     "attention_table",
@@ -23,12 +23,13 @@ __all__ = [
     "units_table",
 ]
 
-_TOKEN = 20  # cells of a token
-_BAR = 16  # cells of the longest bar
+# widths in characters: of a token, and of the longest bar
+_TOKEN = 20
+_BAR = 16
 
 
 def gates_table(found: LayerGates, names: Sequence[str]) -> str:
-    """A row per token: mean opening of every gate with the shares below 0.1 and above 0.9, and the norms."""
+    """Return a row per token: the mean of each gate, its shares below 0.1 and above 0.9, and the norms."""
     heads = ["i  <.1  >.9", "f  <.1  >.9", "g  <.1  >.9", "o  <.1  >.9"]
     rows = [[f"layer {found.layer}", *heads, "cell", "hidden"]]
     for place, name in enumerate(names):
@@ -47,7 +48,7 @@ def gates_table(found: LayerGates, names: Sequence[str]) -> str:
 
 
 def memory_table(split: MemorySplit, names: Sequence[str], of: str) -> str:
-    """A row per source token: what it gives, and how much of its entry is left; then the sum."""
+    """Return a row per token read: its share, and how much of its entry is left; then the sum."""
     most = max(map(abs, split.parts.tolist()), default=1.0) or 1.0
     rows = [["token", "gives", "", "left in the cell"]]
     for name, part, kept in zip(names, split.parts.tolist(), split.kept.tolist(), strict=True):
@@ -56,7 +57,7 @@ def memory_table(split: MemorySplit, names: Sequence[str], of: str) -> str:
 
 
 def units_table(found: UnitShares, of: str, most: int = 12) -> str:
-    """The units that give most, for and against; then the sum over all."""
+    """Return the `most` units with the largest shares, for or against; then the sum over all units."""
     order = sorted(range(len(found.shares)), key=lambda unit: -abs(found.shares[unit]))[:most]
     top = max((abs(float(found.shares[unit])) for unit in order), default=1.0) or 1.0
     rows = [["unit", "state", "gives", ""]]
@@ -67,17 +68,21 @@ def units_table(found: UnitShares, of: str, most: int = 12) -> str:
 
 
 def _sum(of: str, parts: str, found: MemorySplit | UnitShares, start: float | None = None) -> str:
-    """How the parts add up to the value, and what is missing."""
+    """Return the line that adds the shares up to the value, with what is missing."""
     given = found.value - found.bias - found.residual - (start or 0.0)
     before = "" if start is None else f"  {signed(start, 3)} before the first"
     sums = f"{signed(given, 3)} {parts}{before}  {signed(found.bias, 3)} bias"
     return f"{of}: {fixed(found.value, 3)} = {sums}   residual {found.residual:.1e}"
 
 
-def attention_table(heads: Sequence[HeadLook], names: Sequence[str], apart: float) -> str:
-    """A row per head: where the last token looks most, how widely, and how far back.
+def attention_table(heads: Sequence[HeadAttention], names: Sequence[str], difference: float) -> str:
+    """Return a row per head: where it looks most from the last token, how widely, and how far back.
 
-    apart: the largest difference of a logit in the reading that showed the weights.
+    Args:
+        heads: the heads of a layer.
+        names: the tokens read.
+        difference: largest difference between the logits of the reading that shows the weights and the
+            model's own.
     """
     rows = [["layer", "head", "looks most at", "weight", "entropy", "back", "then at"]]
     for found in heads:
@@ -90,13 +95,16 @@ def attention_table(heads: Sequence[HeadLook], names: Sequence[str], apart: floa
         place = [str(found.layer), str(found.head), first, weight]
         rows.append([*place, fixed(found.entropy), fixed(found.back, 1), others])
     shown = "weights of a second, eager reading, whose logits lie at most"
-    return f"{_table(rows, 'rrlrrrl')}\n\n{shown} {apart:.1e} from the model's own"
+    return f"{_table(rows, 'rrlrrrl')}\n\n{shown} {difference:.1e} from the model's own"
 
 
-def lens_table(layers: Sequence[LayerLens], name: Callable[[int], str], apart: float) -> str:
-    """A row per layer: norm, entropy, rank and probability of the final token, and the layer's own best.
+def lens_table(layers: Sequence[LayerLens], name: Callable[[int], str], difference: float) -> str:
+    """Return a row per layer: norm, entropy, rank and ln p of the final token, and its own best tokens.
 
-    apart: the largest difference between the last layer's logits and the model's own.
+    Args:
+        layers: the layers, the embedding first.
+        name: writes a token, given its id.
+        difference: largest difference between the last layer's logits and the model's own.
     """
     rows = [["layer", "norm", "entropy", "final rank", "ln p", "its own best"]]
     for found in layers:
@@ -106,18 +114,18 @@ def lens_table(layers: Sequence[LayerLens], name: Callable[[int], str], apart: f
         facts = [fixed(found.norm), fixed(found.entropy), str(found.rank), fixed(found.logp)]
         rows.append([str(found.layer), *facts, best])
     shown = "logits of the last layer lie at most"
-    return f"{_table(rows, 'rrrrrl')}\n\n{shown} {apart:.1e} from the model's own"
+    return f"{_table(rows, 'rrrrrl')}\n\n{shown} {difference:.1e} from the model's own"
 
 
 def neighbours_table(found: Sequence[Neighbour], name: Callable[[int], str]) -> str:
-    """A row per neighbour, nearest first."""
+    """Return a row per neighbour, the nearest first; `name` writes a token, given its id."""
     rows = [["token", "id", "cosine", "distance"]]
     rows += [[clip(name(n.id), 32), str(n.id), signed(n.cosine, 3), fixed(n.distance, 3)] for n in found]
     return _table(rows, "lrrr")
 
 
 def _bar(value: float, most: float) -> str:
-    """Minus to the left, plus to the right of a middle line."""
+    """Return a bar that grows from a middle line, to the left for a negative value."""
     size = round(_BAR / 2 * min(abs(value) / most, 1))
     left, right = ("█" * size, "") if value < 0 else ("", "█" * size)
     return f"{left:>{_BAR // 2}}│{right}"

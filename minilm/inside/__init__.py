@@ -1,28 +1,28 @@
-"""What goes on inside a model, in NumPy, from what a Reading carries and the weights at its two ends.
+"""The inside of a model, in NumPy: from the inner arrays of a reading, and the weights at both ends.
 
-LSTM: gates and memory; transformers: attention and logit lens; all: embeddings' neighbours and units' shares.
+An LSTM shows its gates and its memory, a transformer its attention and a logit lens. Every model shows the
+neighbours of an embedding, and the share of each hidden unit in a logit.
 """
 
-from minilm.inside.gates import LayerGates, gates
-from minilm.inside.looking import layer_names, look
-from minilm.inside.memory import MemorySplit, memory
-from minilm.inside.neighbours import Neighbour, neighbours
-from minilm.inside.transformer import HeadLook, LayerLens, attention, lens
-from minilm.inside.units import UnitShares, units
+from minilm.inside.gates import LayerGates, measure_gates
+from minilm.inside.neighbours import Neighbour, find_neighbours
+from minilm.inside.reading import find_layers, read_inner
+from minilm.inside.splits import MemorySplit, UnitShares, split_over_tokens, split_over_units
+from minilm.inside.transformer import HeadAttention, LayerLens, apply_lens, measure_attention
 
 __all__ = [
-    "HeadLook",
+    "HeadAttention",
     "LayerGates",
     "LayerLens",
     "MemorySplit",
     "Neighbour",
     "UnitShares",
-    "attention",
-    "gates",
-    "layer_names",
-    "lens",
-    "look",
-    "memory",
-    "neighbours",
-    "units",
+    "apply_lens",
+    "find_layers",
+    "find_neighbours",
+    "measure_attention",
+    "measure_gates",
+    "read_inner",
+    "split_over_tokens",
+    "split_over_units",
 ]

@@ -1,7 +1,7 @@
-"""The gates of an LSTM layer over a text: how open, how saturated, and how long its memory lasts.
+"""The gates of an LSTM layer over a text: how open they are, which can still learn, how long memory lasts.
 
-Everything follows from a Reading's gates.L, cell.L and hidden.L. Backends whose LSTM shows no gates compute
-them from the weights and hold them against the layer's own output.
+Everything follows from the gates, the cell and the hidden state that a Reading carries. PyTorch's and Keras's
+layers show no gates; backends/gates.py recomputes them.
 """
 
 from __future__ import annotations
@@ -11,23 +11,40 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from minilm.errors import MinilmError
 from minilm.frozen import one_line
+from minilm.inside.reading import find_inner
 from minilm.records import Array, Reading, frozen_array
 from minilm.weights import GATES
 
-__all__ = ["LayerGates", "gates"]
+__all__ = ["CLOSED", "OPEN", "STUCK", "LayerGates", "find_stuck_shares", "measure_gates"]
 
-CLOSED, OPEN = 0.1, 0.9  # a gate below or above is saturated
+CLOSED, OPEN = 0.1, 0.9
+"""A gate below CLOSED lets little through, a gate above OPEN lets almost all through.
+
+Tables and pictures count such gates, to show what the layer does with its memory. A good model has many.
+"""
+
+STUCK = 0.01
+"""A gate this near to an end of its range (as a share of the range) hardly learns any more.
+
+The slope of the sigmoid is i (1 - i): below 0.01 here, against 0.25 in the middle, and a gradient is
+multiplied by the slope. The doctor counts such gates. A healthy model has few.
+"""
 
 
 @dataclass(frozen=True, eq=False)
 class LayerGates:
-    """A layer over T tokens.
+    """The gates of one layer over T tokens.
 
-    opening: gate -> (T,) mean activation (of g its mean size, from 0 to 1); closed, open: gate -> (T,) share
-    of the H units below 0.1 and above 0.9; cell_norm, hidden_norm: (T,) Euclidean; half_life: (H,) tokens
-    after which half of a unit's cell is forgotten, at the mean of its forget gates over the text.
+    Attributes:
+        layer: the layer's number, from 0.
+        opening: gate -> (T,) mean activation over the units, 0 to 1; for g the mean of |g|.
+        closed: gate -> (T,) share of the H units below CLOSED (for g: |g|).
+        open: gate -> (T,) share of the H units above OPEN (for g: |g|).
+        cell_norm: (T,) Euclidean norm of the cell.
+        hidden_norm: (T,) Euclidean norm of the hidden state.
+        half_life: (H,) number of tokens after which half of a unit's cell is forgotten, if its forget gates
+            stay at their mean over the text.
     """
 
     layer: int
@@ -41,30 +58,56 @@ class LayerGates:
     __repr__ = one_line
 
 
-def gates(reading: Reading, layer: int) -> LayerGates:
-    """The gates of a layer. Raises MinilmError where the reading does not carry them.
+def measure_gates(reading: Reading, layer: int) -> LayerGates:
+    """Measure the gates of one layer.
 
-    half-life: k with f^k = 1/2 for f the geometric mean of the unit's forget gates, ln 2 / -mean(ln f);
-    infinite where every gate is 1.
+    Args:
+        reading: a reading with gates.L, cell.L and hidden.L of the layer.
+        layer: the layer's number L.
+
+    Raises:
+        MinilmError: the reading does not carry these arrays.
     """
-    arrays = {kind: reading.inner.get(f"{kind}.{layer}") for kind in ("gates", "cell", "hidden")}
-    if any(array is None for array in arrays.values()):
-        raise MinilmError(
-            f"The reading must carry gates.{layer}, cell.{layer} and hidden.{layer}, but it carries "
-            f"{', '.join(sorted(reading.inner)) or 'nothing'}; ask for them, or for another layer"
-        )
-    fused = np.asarray(arrays["gates"], np.float64)  # (T, 4H)
+    fused, cell, hidden = (
+        np.asarray(array, np.float64)
+        for array in find_inner(reading, *(f"{kind}.{layer}" for kind in ("gates", "cell", "hidden")))
+    )
     blocks = dict(zip(GATES, np.split(fused, 4, axis=1), strict=True))  # gate -> (T, H)
     sizes = {name: np.abs(block) for name, block in blocks.items()}
-    with np.errstate(divide="ignore"):
-        lost = np.abs(np.log(blocks["f"]).mean(axis=0))  # 0 and not -0 where a unit forgets nothing
-        half_life = np.log(2) / lost
     return LayerGates(
         layer,
-        {name: frozen_array(size.mean(axis=1)) for name, size in sizes.items()},
-        {name: frozen_array((size < CLOSED).mean(axis=1)) for name, size in sizes.items()},
-        {name: frozen_array((size > OPEN).mean(axis=1)) for name, size in sizes.items()},
-        frozen_array(np.linalg.norm(np.asarray(arrays["cell"], np.float64), axis=1)),
-        frozen_array(np.linalg.norm(np.asarray(arrays["hidden"], np.float64), axis=1)),
-        frozen_array(half_life),
+        opening={name: frozen_array(size.mean(axis=1)) for name, size in sizes.items()},
+        closed={name: frozen_array((size < CLOSED).mean(axis=1)) for name, size in sizes.items()},
+        open={name: frozen_array((size > OPEN).mean(axis=1)) for name, size in sizes.items()},
+        cell_norm=frozen_array(np.linalg.norm(cell, axis=1)),
+        hidden_norm=frozen_array(np.linalg.norm(hidden, axis=1)),
+        half_life=frozen_array(_half_life(blocks["f"])),
     )
+
+
+def _half_life(forget: Array) -> Array:
+    """Return the half-life (H,) of each unit's cell in tokens, from its forget gates (T, H)."""
+    # After k tokens the share f^k of a cell is left, with f the geometric mean of its forget gates.
+    # f^k = 1/2  gives  k = ln 2 / -mean(ln f); it is infinite where every gate is 1.
+    with np.errstate(divide="ignore"):
+        # the absolute value, because -0.0 would give minus infinity
+        lost = np.abs(np.log(forget).mean(axis=0))
+        return np.log(2) / lost
+
+
+def find_stuck_shares(gates: Array) -> dict[str, float]:
+    """Return, for each gate i, f, g, o, the share of its values that are stuck at an end of the range.
+
+    >>> find_stuck_shares(np.array([[0.001, 0.5, 0.999, 0.05]]))
+    {'i': 1.0, 'f': 0.0, 'g': 1.0, 'o': 0.0}
+
+    Args:
+        gates: (T, ..., 4H) after activation, in the order i, f, g, o.
+    """
+    shares = {}
+    for name, block in zip(GATES, np.split(gates, 4, axis=-1), strict=True):
+        # i, f and o lie between 0 and 1; g lies between -1 and 1, a range twice as wide
+        distance = (1 - np.abs(block)) / 2 if name == "g" else np.minimum(block, 1 - block)
+        each_step = (distance < STUCK).reshape(len(block), -1).mean(axis=1)  # (T,)
+        shares[name] = float(each_step.mean())
+    return shares

@@ -1,4 +1,4 @@
-"""minilm inside: every look as a table, as JSON and as a picture."""
+"""minilm inside: every subcommand as a table, as JSON and as a picture."""
 
 import json
 from dataclasses import replace
@@ -49,7 +49,7 @@ def run(monkeypatch, tmp_path):
             model = create_gpt2(128, layers=3, heads=2, width=16, context=64, seed=1)
         else:
             model = backends.create("numpy", ModelConfig(128, 8, 12, layers=2, seed=1))
-        monkeypatch.setattr(cli, "open_model", lambda *_: Opened(model, Codec(), ()))
+        monkeypatch.setattr(cli.InsideRequest, "open", lambda self: Opened(model, Codec(), ()))
         monkeypatch.chdir(tmp_path)
         options = [o for o in options if o != "hf"]
         return CliRunner().invoke(minilm, ["inside", name, "--prompt", "a\x1b[1m fox", *options])
@@ -86,14 +86,14 @@ def test_the_sum_of_the_memory_is_the_value(run):
 @pytest.mark.parametrize("name", HF)
 def test_how_far_the_shown_reading_lies_from_the_model_s_own_is_said(name, run, monkeypatch):
     assert float(run(name).output.split("at most ")[1].split()[0]) < 1e-4
-    look = cli.inside.look
+    read_inner = cli.inside.read_inner
 
-    def apart(*asked):
-        reading = look(*asked)
+    def read_other_logits(*asked):
+        reading = read_inner(*asked)
         inner = {key: 0.25 if key.endswith("difference") else array for key, array in reading.inner.items()}
         return replace(reading, inner=inner)
 
-    monkeypatch.setattr(cli.inside, "look", apart)
+    monkeypatch.setattr(cli.inside, "read_inner", read_other_logits)
     assert run(name).output.endswith(" lie at most 2.5e-01 from the model's own\n")
 
 
