@@ -23,6 +23,20 @@ COMMAND_LINES = [
 ]
 
 
+def test_the_map_names_every_package():
+    packages = {path.name for path in (ROOT / "minilm").iterdir() if (path / "__init__.py").is_file()}
+    linked = set(re.findall(r"\]\(minilm/([a-z]+)\)", README))
+    assert linked == packages
+
+
+def test_the_sections_come_in_the_order_that_a_newcomer_needs():
+    sections = re.findall(r"^## (.*)", README, re.MULTILINE)
+    assert sections == [
+        "Install", "Five commands", "The course", "The map", "Add a backend", "Speed", "Licence",
+    ]  # fmt: skip
+    assert README.index("![") < README.index("```python") < README.index("## Install")
+
+
 def test_the_readme_is_short():
     assert len(README.splitlines()) <= 150
 
