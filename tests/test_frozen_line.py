@@ -18,7 +18,7 @@ from minilm.comparison.defaults.ladder import LadderStep
 from minilm.comparison.lockstep import judge_lockstep, run_lockstep
 from minilm.comparison.training import effect_of_update, places, through_training
 from minilm.doctor.museum import list_exhibits, open_exhibit
-from minilm.doctor.run import Run
+from minilm.doctor.run import WatchedRun
 from minilm.frozen import one_line
 from minilm.generation import start
 from minilm.generation.score import TokenScore, score
@@ -104,7 +104,13 @@ def others():
             batch = BATCHES.batch(step)
             watched.update(watched.gradients(batch.inputs, batch.targets, batch.mask), 1e-2)
     recorded = list(open_exhibit("saturated_gates"))
-    yield from (*watching.records, *recorded, Run.of(recorded), *doctor.examine(recorded), *list_exhibits())
+    yield from (
+        *watching.records,
+        *recorded,
+        WatchedRun.of(recorded),
+        *doctor.examine(recorded),
+        *list_exhibits(),
+    )
     yield from train_side_by_side([model(), model()], [BATCHES.batch(0)])
     yield LadderStep("defaults", False, np.linspace(0, 1, 200), 0.1)
     yield small_net.Slices(0.5, np.zeros((7, 3)), np.zeros((7, 3, 5)), {"bias": np.zeros(24)})

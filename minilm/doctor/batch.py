@@ -1,7 +1,11 @@
-"""From a batch, the model's outputs and the gradient at them to what the loop really trains on.
+"""What a loop really trains on: targets, weights and losses, computed from the gradient at the outputs.
 
-The gradient of a cross entropy at the logits is (p - 1[target]) x weight, so it names every target and how
-much it counts, whatever the loop's loss is called. Knows no framework and judges nothing.
+For a cross entropy, the gradient at the logits of one position is
+
+    d loss / d logits = (p - onehot(target)) * weight        p = softmax(logits)
+
+Only the target's entry is negative. So the gradient shows every target and how much it counts, whatever the
+loop's loss is called. This file knows no framework, and the verdicts are in checks/.
 """
 
 from __future__ import annotations
@@ -13,92 +17,127 @@ from typing import Any
 import numpy as np
 
 from minilm.backends.numpy.layer import Layer, forward_through_time
-from minilm.doctor.records import Look
+from minilm.doctor.records import StepDetails
 from minilm.inside.gates import find_stuck_shares
 from minilm.numerics import log_softmax
 from minilm.records import Array, frozen_array
 
-__all__ = ["batch_digest", "continuing", "is_close", "look_at", "moved_rows", "saturation"]
+__all__ = [
+    "digest_batch",
+    "has_details",
+    "measure_embedding_changes",
+    "measure_saturation",
+    "measure_step",
+    "share_continued",
+]
 
-CLOSE, EVERY = 3, 25  # the first steps, and then every 25th, are looked at closely
+# Steps that get details: the first 3, and then every 25th.
+FIRST_STEPS, EVERY = 3, 25
 
-ROWS = 2  # of a batch, whose gates are recomputed
+# The axes of a model's outputs (B, T, V).
+AXES = {"vocabulary": -1, "time": 1, "batch": 0}
+
+# Rows of a batch that the LSTM's gates are computed for.
+ROWS = 2
 
 
-def is_close(step: int) -> bool:
-    """Whether a step, from 1, is looked at closely: a close look costs a softmax of the batch.
+def has_details(step: int) -> bool:
+    """Return True where a step is measured closely, which costs a softmax of the batch.
 
-    >>> [step for step in range(1, 60) if is_close(step)]
+    >>> [step for step in range(1, 60) if has_details(step)]
     [1, 2, 3, 25, 50]
     """
-    return step <= CLOSE or step % EVERY == 0
+    return step <= FIRST_STEPS or step % EVERY == 0
 
 
-def batch_digest(ids: Array) -> str:
-    """Twelve hexadecimal digits that tell one batch of ids from another."""
+def digest_batch(ids: Array) -> str:
+    """Return twelve hexadecimal digits that tell one batch of ids from another."""
     return hashlib.blake2b(np.ascontiguousarray(ids).tobytes(), digest_size=6).hexdigest()
 
 
-def continuing(before: Look | None, ids: Array) -> float | None:
-    """Share of the rows of ids (B, T) that go on at the last targets of the look before; None: unknown."""
-    if before is None:
+def share_continued(previous: StepDetails | None, ids: Array) -> float | None:
+    """Return the share of rows that go on where the last batch ended; None where that is unknown.
+
+    Args:
+        previous: The details of the last step; None where it has none.
+        ids: (B, T) or (T, B), as the loop has them.
+    """
+    if previous is None:
         return None
-    rows = ids.T if before.time_first else ids
-    return float((before.targets[:, -1] == rows[:, 0]).mean()) if len(before.targets) == len(rows) else None
+    rows = ids.T if previous.time_first else ids
+    if len(previous.targets) != len(rows):
+        return None
+    return float((previous.targets[:, -1] == rows[:, 0]).mean())
 
 
-def look_at(ids: Array, outputs: Array, gradient: Array, loss: float, **more: Any) -> Look:
-    """A close look; ids (B, T), outputs (B, T, V) and the loss's gradient at them, of the same shape.
+def measure_step(ids: Array, outputs: Array, gradient: Array, loss: float, **measured: Any) -> StepDetails:
+    """Return the details of a step. Arrays of a loop that has time first are swapped to (B, T).
 
-    A loop may have time first: where the targets follow down the columns, all is turned round.
+    Args:
+        ids: (B, T), what the model read.
+        outputs: (B, T, V), what it answered: logits, probabilities or log-probabilities.
+        gradient: (B, T, V), the gradient of the loss at the outputs.
+        loss: The loss of the step.
+        measured: Other fields of StepDetails that the caller has measured.
     """
     outputs, gradient = outputs.astype(np.float64), gradient.astype(np.float64)
-    time_first = _follow(ids.T, gradient.argmin(-1).T) and not _follow(ids, gradient.argmin(-1))
+    time_first = _is_next_id(ids.T, gradient.argmin(-1).T) and not _is_next_id(ids, gradient.argmin(-1))
     if time_first:
         ids, outputs, gradient = ids.T, outputs.swapaxes(0, 1), gradient.swapaxes(0, 1)
-    size = np.abs(gradient).sum(-1)
-    counted = size > 1e-9 * max(float(size.max()), 1e-30)
-    targets = np.where(counted, gradient.argmin(-1), -1)
-    sums = {
-        "vocabulary": _from_one(outputs, -1),
-        "time": _from_one(outputs, 1),
-        "batch": _from_one(outputs, 0),
-    }
+    size = np.abs(gradient).sum(-1)  # (B, T)
+    # A position without a gradient is not in the loss.
+    counts = size > 1e-9 * max(float(size.max()), 1e-30)
+    targets = np.where(counts, gradient.argmin(-1), -1)
+    sums = {name: _distance_to_sum_of_1(outputs, axis) for name, axis in AXES.items()}
     kind = "logits"
     if sums["vocabulary"] < 1e-3:
         kind = "probabilities" if outputs.min() >= 0 else "log-probabilities"
-    weights, losses = _softmax_terms(outputs, gradient, targets)
-    explained = bool(np.isclose((weights * losses).sum(), loss, rtol=1e-3))
-    twice = kind == "probabilities" and explained
+    weights, losses = _weights_and_losses(outputs, gradient, targets)
+    is_cross_entropy = bool(np.isclose((weights * losses).sum(), loss, rtol=1e-3))
+    twice = kind == "probabilities" and is_cross_entropy
     if kind == "probabilities" and not twice:
-        losses = -np.log(np.maximum(_at(outputs, targets), 1e-30))
-        weights = -_at(gradient, targets) * _at(outputs, targets)
+        # For loss = -weight * ln(p[target]) the gradient at p[target] is -weight / p[target].
+        p_target = _pick(outputs, targets)
+        losses = -np.log(np.maximum(p_target, 1e-30))
+        weights = -_pick(gradient, targets) * p_target
+    # A softmax is unchanged if all its logits grow by the same amount, so its gradients sum to 0.
     slope = float(np.abs(gradient.sum(-1)).sum() / max(size.sum(), 1e-30))
-    return Look(
-        frozen_array(ids), frozen_array(targets), frozen_array(weights * counted),
-        frozen_array(losses * counted),
-        kind, twice, sums, slope if kind == "logits" and not explained else 0.0,
-        time_first=time_first, **more,
-    )  # fmt: skip
+    return StepDetails(
+        ids=frozen_array(ids),
+        targets=frozen_array(targets),
+        weights=frozen_array(weights * counts),
+        losses=frozen_array(losses * counts),
+        kind=kind,
+        twice=twice,
+        sums=sums,
+        slope=slope if kind == "logits" and not is_cross_entropy else 0.0,
+        time_first=time_first,
+        **measured,
+    )
 
 
-def _follow(ids: Array, targets: Array) -> bool:
-    """Whether most targets (B, T) are the next id of their row."""
+def _is_next_id(ids: Array, targets: Array) -> bool:
+    """Return True where most targets (B, T) are the next id of their row."""
     return ids.shape[1] > 1 and float((targets[:, :-1] == ids[:, 1:]).mean()) > 0.5
 
 
-def _softmax_terms(outputs: Array, gradient: Array, targets: Array) -> tuple[Array, Array]:
-    """Weight and loss of every target (B, T), if the loss is a cross entropy of these outputs as logits."""
-    chosen = _at(log_softmax(outputs), targets)
-    return -_at(gradient, targets) / np.maximum(-np.expm1(chosen), 1e-12), -chosen
+def _weights_and_losses(outputs: Array, gradient: Array, targets: Array) -> tuple[Array, Array]:
+    """Return weight and loss (B, T) of every target, as if the loss were a cross entropy of logits.
+
+    The gradient at the target's logit is -(1 - p[target]) * weight, so weight = -gradient / (1 - p[target]).
+    """
+    logp_target = _pick(log_softmax(outputs), targets)
+    # 1 - p = -expm1(ln p), which keeps its digits where p is near 1.
+    return -_pick(gradient, targets) / np.maximum(-np.expm1(logp_target), 1e-12), -logp_target
 
 
-def _at(values: Array, targets: Array) -> Array:
+def _pick(values: Array, targets: Array) -> Array:
+    """Return from values (B, T, V) the entry of each target, (B, T)."""
     return np.take_along_axis(values, np.maximum(targets, 0)[..., None], -1)[..., 0]
 
 
-def _from_one(outputs: Array, axis: int) -> float:
-    """How far the outputs, or their exponentials, are from summing to 1 along an axis of 2 or more."""
+def _distance_to_sum_of_1(outputs: Array, axis: int) -> float:
+    """Return how far the outputs, or their exponentials, are from summing to 1 along an axis; at most 1."""
     if outputs.shape[axis] < 2:
         return 1.0
     plain = float(np.abs(outputs.sum(axis) - 1).max()) if outputs.min() >= 0 else 1.0
@@ -107,19 +146,27 @@ def _from_one(outputs: Array, axis: int) -> float:
     return min(plain, float(np.abs(np.exp(outputs).sum(axis) - 1).max()), 1.0)
 
 
-def moved_rows(ids: Array, before: Array, after: Array) -> tuple[tuple[int, int, float], ...]:
-    """(id, how often it stands in ids, largest change in its row of the embedding (V, E)) of each id."""
-    present, counts = np.unique(ids[(ids >= 0) & (ids < len(before))], return_counts=True)
-    most = np.abs(after[present].astype(np.float64) - before[present]).max(-1)
-    return tuple((int(i), int(n), float(m)) for i, n, m in zip(present, counts, most, strict=True))
-
-
-def saturation(ids: Array, weights: Mapping[str, Array]) -> dict[str, float]:
-    """Return, for each LSTM gate i, f, g, o, the share of its values that are stuck at an end of its range.
+def measure_embedding_changes(ids: Array, before: Array, after: Array) -> tuple[tuple[int, int, float], ...]:
+    """Return for each id of a batch (id, how often it occurs, largest change in its embedding).
 
     Args:
-        ids: (B, T), of which two rows are read.
-        weights: embedding (V, E), kernel (E, 4H), recurrent (H, 4H) and bias (4H,), the gates in the order
+        ids: (B, T).
+        before: (V, E), the embedding before the update.
+        after: (V, E), the embedding after it.
+    """
+    present, counts = np.unique(ids[(ids >= 0) & (ids < len(before))], return_counts=True)
+    changes = np.abs(after[present].astype(np.float64) - before[present]).max(-1)
+    return tuple(
+        (int(i), int(n), float(change)) for i, n, change in zip(present, counts, changes, strict=True)
+    )
+
+
+def measure_saturation(ids: Array, weights: Mapping[str, Array]) -> dict[str, float]:
+    """Return for each LSTM gate i, f, g, o the share of its values that are stuck at an end of its range.
+
+    Args:
+        ids: (B, T); the first two rows are read, from a zero state.
+        weights: embedding (V, E), kernel (E, 4H), recurrent (H, 4H) and bias (4H,), gates in the order
             i, f, g, o.
     """
     inputs = weights["embedding"][ids[:ROWS]].astype(np.float64).swapaxes(0, 1)  # (T, B, E)

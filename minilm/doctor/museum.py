@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from minilm.doctor.checks.examine import CHECKS
+from minilm.doctor.checks import CHECKS
 from minilm.doctor.records import Record, load
 from minilm.errors import MinilmError
 

@@ -1,6 +1,6 @@
-"""Questions put to a model: change one thing in a batch, and see what moves in its logits.
+"""Questions to a model: change one thing in a batch, and measure which of its logits change.
 
-A model is a function here, ids (B, T) to logits (B, T, V) in NumPy, as it answers outside training.
+Here a model is a function from ids (B, T) to logits (B, T, V) in NumPy, in evaluation mode.
 """
 
 from __future__ import annotations
@@ -9,16 +9,20 @@ from collections.abc import Callable
 
 import numpy as np
 
+from minilm.difference import largest_difference
 from minilm.doctor.records import Probes
 from minilm.records import Array
 
-__all__ = ["Read", "probe"]
+__all__ = ["ReadLogits", "probe"]
 
-Read = Callable[[Array], Array]
+ReadLogits = Callable[[Array], Array]
+
+# A difference above this share of the largest logit is more than rounding.
+ROUNDING = 1e-4
 
 
 def probe(
-    read: Read,
+    read: ReadLogits,
     ids: Array,
     vocab_size: int,
     *,
@@ -26,38 +30,66 @@ def probe(
     padded: Array | None = None,
     reseed: Callable[[], None] = lambda: None,
 ) -> Probes:
-    """What moves when a later id, another row or a padding id is changed, and when nothing is.
+    """Return how far logits change when later ids, other rows, the padding or nothing is changed.
 
-    ids (B, T); padded (B, T): where ids is padding; reseed: sets the framework's random numbers back.
+    A model that answers differently when it reads the same batch twice has a memory; then only `repeat` is
+    measured, because its other answers mean nothing.
+
+    Args:
+        read: The model.
+        ids: (B, T), a batch.
+        vocab_size: V.
+        step: The training step after which the model is probed.
+        padded: (B, T) of bool, True where ids is padding; None where it has none.
+        reseed: Resets the framework's random numbers, so that two readings draw the same ones.
     """
 
-    def ask(batch: Array) -> Array:
+    def read_reseeded(batch: Array) -> Array:
         reseed()
         return np.asarray(read(batch), np.float64)
 
-    first, again = ask(ids), ask(ids)
+    first, again = read_reseeded(ids), read_reseeded(ids)
     scale = max(1.0, float(np.abs(first).max()))
-    repeat = _apart(first, again) / scale
-    if repeat > 1e-4:  # a model with a memory answers nothing else reliably
+    repeat = _change(first, again) / scale
+    if repeat > ROUNDING:
         return Probes(step, repeat=repeat)
-    chance = _apart(first, np.asarray(read(ids), np.float64)) / scale
-    other = (ids + 1 + ids % 3) % vocab_size
-    half = ids.shape[1] // 2
-    later = ids.copy()
-    later[:, half:] = other[:, half:]
-    future = _apart(first[:, :half], ask(later)[:, :half]) / scale if half else 0.0
-    crossed = 0.0
-    for kept in (
-        {0, len(ids) - 1} if len(ids) > 1 else ()
-    ):  # a layer may run from row to row in either direction
-        alone = np.where(np.arange(len(ids))[:, None] == kept, ids, other)
-        crossed = max(crossed, _apart(first[kept], ask(alone)[kept]) / scale)
+    # Read once more without resetting the random numbers.
+    chance = _change(first, np.asarray(read(ids), np.float64)) / scale
+    # A batch in which every id is another one.
+    other_ids = (ids + 1 + ids % 3) % vocab_size
     padding = 0.0
     if padded is not None and padded.any() and not padded.all():
-        changed = ask(np.where(padded, other, ids))
-        padding = _apart(first[~padded], changed[~padded]) / scale
-    return Probes(step, future, crossed, padding, repeat, chance)
+        changed = read_reseeded(np.where(padded, other_ids, ids))
+        padding = _change(first[~padded], changed[~padded]) / scale
+    return Probes(
+        step,
+        future=_future_change(read_reseeded, ids, other_ids, first) / scale,
+        rows=_row_change(read_reseeded, ids, other_ids, first) / scale,
+        padding=padding,
+        repeat=repeat,
+        chance=chance,
+    )
 
 
-def _apart(a: Array, b: Array) -> float:
-    return float(np.abs(a - b).max()) if a.shape == b.shape and a.size else 0.0
+def _future_change(read: ReadLogits, ids: Array, other_ids: Array, logits: Array) -> float:
+    """Return how far the first half's logits change when the second half's ids are replaced."""
+    half = ids.shape[1] // 2
+    later = ids.copy()
+    later[:, half:] = other_ids[:, half:]
+    return _change(logits[:, :half], read(later)[:, :half]) if half else 0.0
+
+
+def _row_change(read: ReadLogits, ids: Array, other_ids: Array, logits: Array) -> float:
+    """Return how far one row's logits change when all other rows are replaced.
+
+    The first and the last row are tried, because a layer may run from row to row in either direction.
+    """
+    change = 0.0
+    for row in {0, len(ids) - 1} if len(ids) > 1 else ():
+        alone = np.where(np.arange(len(ids))[:, None] == row, ids, other_ids)
+        change = max(change, _change(logits[row], read(alone)[row]))
+    return change
+
+
+def _change(before: Array, after: Array) -> float:
+    return largest_difference(after, before) if before.shape == after.shape else 0.0

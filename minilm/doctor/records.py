@@ -1,7 +1,7 @@
-"""What the doctor sees of a training loop: one frozen record a step, a close look now and then, a finding.
+"""The records of a watched training loop: one per step, the answers to probes, and the findings.
 
-Nothing here judges, and no framework is known; a record is plain numbers, so a run can be kept as JSON
-lines and examined later. B batch, T time, V vocabulary, in every array.
+A record holds plain numbers, so a run can be kept as JSON lines and examined later without its framework.
+In every array B is the batch, T is time and V is the vocabulary.
 """
 
 from __future__ import annotations
@@ -21,17 +21,25 @@ from minilm.frozen import one_line
 from minilm.records import Array, frozen_array
 from minilm.trace.json import as_json
 
-__all__ = ["Finding", "Look", "Observation", "Probes", "Record", "load", "save"]
+__all__ = ["Finding", "Observation", "Probes", "Record", "StepDetails", "load", "save"]
 
 SCHEMA = 1
 
-DIGITS = 5  # significant digits of a number on disk: no check looks closer
+# Significant digits of a number on disk; no check needs more.
+DIGITS = 5
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong: its name, the step (from 1), the number that gave it away, in words the
-    number's meaning (`what`), the likely cause and the fix.
+    """One thing that is wrong with a training loop.
+
+    Attributes:
+        name: The check that found it.
+        step: The training step, from 1.
+        number: The number that proves it.
+        what: What the number measures.
+        cause: The likely cause.
+        fix: How to fix it.
     """
 
     name: str
@@ -45,15 +53,26 @@ class Finding:
 
 
 @dataclass(frozen=True, eq=False)
-class Look:
-    """A close look at one step; targets and weights are what the gradient at the outputs shows.
+class StepDetails:
+    """The close measurements of one training step. Only some steps have them, because they take time.
 
-    ids, targets (B, T); weights (B, T): each target's share in the loss, 0 where it does not count;
-    losses (B, T): nats; kind: what the model gives, "logits", "probabilities" or "log-probabilities";
-    twice: a softmax is taken of probabilities; sums: along each axis, how far (exp of) the outputs are from
-    summing to 1; slope: how far the gradients of a row are from summing to 0, as a share; updates, sizes:
-    Euclidean norms by parameter; moved: (id, how often it stands in ids, largest change in its row); gates:
-    share of values at either end of a gate's range, by gate; time_first: the loop has (T, B), turned here.
+    Targets, weights and losses are computed from the gradient at the model's outputs (see batch.py).
+
+    Attributes:
+        ids: (B, T), what the model read.
+        targets: (B, T), what it should predict; -1 where the position does not count.
+        weights: (B, T), the share of each target in the loss; 0 where it does not count.
+        losses: (B, T), nats.
+        kind: What the model answers: "logits", "probabilities" or "log-probabilities".
+        twice: True where the loss takes a softmax of probabilities.
+        sums: For the axes "vocabulary", "time" and "batch": the largest difference between 1 and the sum of
+            the outputs (or of their exponentials) along that axis.
+        slope: How far the gradients at the outputs are from a sum of 0 over V, as a share of their size.
+        updates: By parameter, the Euclidean norm of its update.
+        sizes: By parameter, its Euclidean norm before the update.
+        moved: For each id of the batch: (id, how often it occurs, largest change in its embedding).
+        gates: By LSTM gate, the share of its values at an end of their range.
+        time_first: True where the loop's arrays are (T, B); they are stored as (B, T).
     """
 
     ids: Array
@@ -75,14 +94,27 @@ class Look:
 
 @dataclass(frozen=True, eq=False)
 class Observation:
-    """One training step, from 1.
+    """One training step of a watched loop.
 
-    loss: as the loop differentiated it; batch: digest of the ids; raw, used, after: gradient norms by
-    parameter, as backward left them, as the update met them, and before the next step (None: the same);
-    leftover: norm of the last step's gradients that backward added to; training: the model's mode; modal:
-    whether its mode changes what it computes; tested_in_training: an evaluation ran in train mode;
-    carried: it was handed the state of the batch before; continues: share of its rows that go on where
-    the batch before ended, None where unknown; absent: parameters that get no update, and why.
+    Attributes:
+        step: The number of the step, from 1.
+        loss: The loss that the loop differentiated.
+        vocab_size: V.
+        batch: A digest of the ids, to tell batches from one another.
+        raw: By parameter, the gradient's norm as backward left it.
+        used: The same norms as the update used them, after a clip.
+        after: The same norms before the next step; None where they equal `used`.
+        leftover: The norm of the last step's gradients that backward added to; 0 where they were zeroed.
+        training: True in train mode.
+        modal: True where the model computes different things in its two modes (it has dropout, for example).
+        tested_in_training: True where the model was read without gradients in train mode since the last step.
+        carried: True where the model got a state that is not zero.
+        continues: Share of the rows that go on where the last batch ended; None where that is unknown.
+        rate: The learning rate; None where it is unknown.
+        optimizer: The name of the optimizer's class.
+        embedding: The name of the embedding's parameter; None where there is none.
+        absent: Parameters that cannot get an update, and the reason for each.
+        look: The step's details, on the steps that have them.
     """
 
     step: int
@@ -102,18 +134,22 @@ class Observation:
     optimizer: str = ""
     embedding: str | None = None
     absent: Mapping[str, str] = field(default_factory=dict)
-    look: Look | None = None
+    look: StepDetails | None = None
 
     __repr__ = one_line
 
 
 @dataclass(frozen=True)
 class Probes:
-    """What the model answered when it was asked, after a step, each as a share of its largest logit.
+    """The largest change of a model's logits after each of five changes, as a share of its largest logit.
 
-    future: how far earlier logits moved when a later id was changed; rows: when another row was changed;
-    padding: logits of real tokens when only padding ids were changed; repeat: the same batch read twice;
-    chance: the same, where drawing the same random numbers would undo it.
+    Attributes:
+        step: The training step after which the model was probed.
+        future: The change of earlier logits where later ids were replaced.
+        rows: The change of a row's logits where all other rows were replaced.
+        padding: The change of real tokens' logits where the padding ids were replaced.
+        repeat: The change where the same batch was read twice, with the same random numbers.
+        chance: The change where the same batch was read twice, with new random numbers.
     """
 
     step: int
@@ -126,28 +162,36 @@ class Probes:
 
 Record = Observation | Probes
 
+# The arrays of StepDetails and their types.
 ARRAYS = {"ids": np.int64, "targets": np.int64, "weights": np.float64, "losses": np.float64}
 
 
 def save(records: Iterable[Record], path: str | Path) -> None:
-    """Write a run as JSON lines, each {"schema", "observation" | "probes"}; whole or not at all."""
-    write_file(Path(path), "".join(map(_line, records)).encode())
+    """Write a run as JSON lines, whole or not at all.
+
+    Each line is {"schema": 1, "observation" or "probes": {...}}.
+    """
+    write_file(Path(path), "".join(map(_to_line, records)).encode())
 
 
-def _line(record: Record) -> str:
+def _to_line(record: Record) -> str:
     kind = "probes" if isinstance(record, Probes) else "observation"
-    return json.dumps({"schema": SCHEMA, kind: as_json(record, _rounded)}, allow_nan=False) + "\n"
+    return json.dumps({"schema": SCHEMA, kind: as_json(record, _spell_float)}, allow_nan=False) + "\n"
 
 
 def load(path: str | Path) -> Iterator[Record]:
-    """The records of a run on disk, in order. Raises MinilmError naming the line that cannot be read."""
+    """Yield the records of a run that `save` has written, in order.
+
+    Raises:
+        MinilmError: The file, or one of its lines, cannot be read as a record.
+    """
     try:
         text = Path(path).read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise MinilmError(f"{path} cannot be read as a recorded run: {error}") from None
     for number, line in enumerate(text.splitlines(), 1):
         try:
-            yield _record(json.loads(line))
+            yield _from_json(json.loads(line))
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise MinilmError(
                 f"{path}, line {number} is no record of a run ({type(error).__name__}: {str(error)[:80]}); "
@@ -155,38 +199,42 @@ def load(path: str | Path) -> Iterator[Record]:
             ) from None
 
 
-def _rounded(value: float) -> float | str:
-    # JSON has no spelling for nan and infinity, and a broken training is full of them.
+def _spell_float(value: float) -> float | str:
+    """Return a number with few digits; NaN and infinity as text, because JSON has neither."""
     return float(f"{value:.{DIGITS}g}") if isfinite(value) else str(value)
 
 
-def _record(line: dict[str, Any]) -> Record:
+def _from_json(line: dict[str, Any]) -> Record:
     if line["schema"] != SCHEMA:
         raise ValueError(f"schema {line['schema']!r}")
     if "probes" in line:
-        asked: dict[str, Any] = dict(line["probes"])
-        _check_step(asked)
-        return Probes(asked.pop("step"), **{name: float(value) for name, value in asked.items()})
-    held: dict[str, Any] = dict(line["observation"])
+        values: dict[str, Any] = dict(line["probes"])
+        _check_step(values)
+        return Probes(values.pop("step"), **{name: float(value) for name, value in values.items()})
+    values = dict(line["observation"])
     for name in ("raw", "used", "after"):
-        held[name] = held[name] and {key: float(value) for key, value in held[name].items()}
-    held["loss"], held["leftover"] = float(held["loss"]), float(held["leftover"])
-    look = held.pop("look")
-    _check_step(held)
-    return Observation(**held, look=look and _look(look))
+        values[name] = values[name] and {key: float(value) for key, value in values[name].items()}
+    values["loss"], values["leftover"] = float(values["loss"]), float(values["leftover"])
+    details = values.pop("look")
+    _check_step(values)
+    return Observation(**values, look=details and _details_from_json(details))
 
 
-def _check_step(held: Mapping[str, Any]) -> None:
-    if not isinstance(held["step"], int) or held["step"] < 1:
-        raise ValueError(f"step {held['step']!r}")
+def _check_step(values: Mapping[str, Any]) -> None:
+    if not isinstance(values["step"], int) or values["step"] < 1:
+        raise ValueError(f"step {values['step']!r}")
 
 
-def _look(held: dict[str, Any]) -> Look:
-    arrays = {name: frozen_array(held[name], kind) for name, kind in ARRAYS.items()}
+def _details_from_json(values: dict[str, Any]) -> StepDetails:
+    arrays = {name: frozen_array(values[name], kind) for name, kind in ARRAYS.items()}
     if any(array.ndim != 2 or array.shape != arrays["ids"].shape for array in arrays.values()):
         raise ValueError("ids, targets, weights and losses of unequal shape")
-    named = ("sums", "updates", "sizes", "gates")
-    norms = {name: {key: float(value) for key, value in held[name].items()} for name in named}
-    moved = tuple((int(i), int(count), float(most)) for i, count, most in held["moved"])
-    fields_of: dict[str, Any] = {**held, **arrays, **norms, "moved": moved, "slope": float(held["slope"])}
-    return Look(**fields_of)
+    mappings = {
+        name: {key: float(value) for key, value in values[name].items()}
+        for name in ("sums", "updates", "sizes", "gates")
+    }
+    moved = tuple((int(i), int(count), float(most)) for i, count, most in values["moved"])
+    fields_of: dict[str, Any] = {
+        **values, **arrays, **mappings, "moved": moved, "slope": float(values["slope"])
+    }  # fmt: skip
+    return StepDetails(**fields_of)

@@ -1,6 +1,6 @@
-"""A whole run as the checks read it: its steps, its close looks, its probes, and what they have in common.
+"""A whole watched run, as the checks read it: its steps, their details, its probes and its padding.
 
-No verdict falls here.
+This file measures; the verdicts are in checks/.
 """
 
 from __future__ import annotations
@@ -12,16 +12,21 @@ from functools import cached_property
 
 import numpy as np
 
-from minilm.doctor.records import Look, Observation, Probes, Record
+from minilm.doctor.records import Observation, Probes, Record, StepDetails
 from minilm.frozen import one_line
 from minilm.records import Array
 
-__all__ = ["Run", "total"]
+__all__ = ["WatchedRun", "global_norm"]
 
 
 @dataclass(frozen=True)
-class Run:
-    """Records sorted by kind; looks: (observation, its close look)."""
+class WatchedRun:
+    """The records of one run, sorted by kind.
+
+    Attributes:
+        steps: The training steps, in order.
+        probes: The answers to probes, in order.
+    """
 
     steps: tuple[Observation, ...]
     probes: tuple[Probes, ...]
@@ -29,62 +34,70 @@ class Run:
     __repr__ = one_line
 
     @classmethod
-    def of(cls, records: Iterable[Record]) -> Run:
-        """The run that these records tell of."""
+    def of(cls, records: Iterable[Record]) -> WatchedRun:
+        """Return the run that these records describe."""
         kept = list(records)
         steps = tuple(record for record in kept if isinstance(record, Observation))
         return cls(steps, tuple(record for record in kept if isinstance(record, Probes)))
 
     @property
-    def looks(self) -> Iterator[tuple[Observation, Look]]:
-        """The steps that were looked at closely."""
-        return ((seen, seen.look) for seen in self.steps if seen.look is not None)
+    def detailed_steps(self) -> Iterator[tuple[Observation, StepDetails]]:
+        """The steps that have details, each with its details."""
+        return ((step, step.look) for step in self.steps if step.look is not None)
 
     def agreement(self, shift: int) -> float:
-        """Share of the counted targets that are the id `shift` places on; 1 is what is to be learnt."""
+        """Return the share of the counted targets that equal the input `shift` positions later.
+
+        A correct loop has agreement(1) == 1: each target is the next id.
+
+        Args:
+            shift: Positions from the input to the target; 0 means the id that was just read.
+        """
         equal = counted = 0
-        for _, look in self.looks:
-            at = range(max(0, -shift), look.ids.shape[1] - max(0, shift))
-            if not at:
+        for _, details in self.detailed_steps:
+            first, last = max(0, -shift), details.ids.shape[1] - max(0, shift)
+            if first >= last:
                 continue
-            span = slice(at.start, at.stop)
-            kept = look.weights[:, span] > 0
-            moved = look.ids[:, at.start + shift : at.stop + shift]
-            equal += int((look.targets[:, span] == moved)[kept].sum())
-            counted += int(kept.sum())
+            counts = details.weights[:, first:last] > 0
+            shifted_ids = details.ids[:, first + shift : last + shift]
+            equal += int((details.targets[:, first:last] == shifted_ids)[counts].sum())
+            counted += int(counts.sum())
         return equal / counted if counted else 0.0
 
     @cached_property
     def padding_id(self) -> int | None:
-        """The id that fills rows up: it stands only in runs at their ends, of unequal lengths."""
-        rows = [row for _, look in self.looks for row in look.ids]
-        ends = Counter(int(row[-1]) for row in rows if _run_at_end(row) > 1)
-        for token, count in ends.most_common(1):
-            runs = [_run_at_end(row) if row[-1] == token else 0 for row in rows]
+        """The id that fills rows up; None where no id does.
+
+        Padding occurs only at the ends of rows, in runs of different lengths.
+        """
+        rows = [row for _, details in self.detailed_steps for row in details.ids]
+        last_ids = Counter(int(row[-1]) for row in rows if _length_of_last_run(row) > 1)
+        for token, count in last_ids.most_common(1):
+            runs = [_length_of_last_run(row) if row[-1] == token else 0 for row in rows]
             inside = any((row[: len(row) - run] == token).any() for row, run in zip(rows, runs, strict=True))
             if count > 1 and len(set(runs)) > 1 and not inside:
                 return token
         return None
 
-    def padded(self, ids: Array) -> Array:
-        """Where ids (B, T) is padding, as (B, T) of bool."""
+    def is_padding(self, ids: Array) -> Array:
+        """Return (B, T) of bool: True where ids (B, T) is padding."""
         return np.zeros(ids.shape, bool) if self.padding_id is None else ids == self.padding_id
 
 
-def _run_at_end(row: Array) -> int:
-    """How many equal ids end a row.
+def _length_of_last_run(row: Array) -> int:
+    """Return how many equal ids end a row.
 
-    >>> _run_at_end(np.array([5, 0, 7, 7, 7]))
+    >>> _length_of_last_run(np.array([5, 0, 7, 7, 7]))
     3
     """
-    other = np.flatnonzero(row != row[-1])
-    return len(row) - 1 - int(other[-1]) if len(other) else len(row)
+    different = np.flatnonzero(row != row[-1])
+    return len(row) - 1 - int(different[-1]) if len(different) else len(row)
 
 
-def total(norms: Mapping[str, float]) -> float:
-    """The global norm of norms by parameter.
+def global_norm(norms: Mapping[str, float]) -> float:
+    """Return the global norm of norms by parameter: sqrt(sum of squares).
 
-    >>> total({"a": 3.0, "b": 4.0})
+    >>> global_norm({"a": 3.0, "b": 4.0})
     5.0
     """
     return float(np.sqrt(sum(np.square(list(norms.values())))))

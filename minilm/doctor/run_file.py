@@ -1,7 +1,8 @@
-"""A user's training file run with the doctor attached: `python -m minilm.doctor.run_file FILE RECORD STEPS`.
+"""Run a user's training file with the doctor attached: `python -m minilm.doctor.run_file FILE RECORD STEPS`.
 
-It runs in a process of its own, as the user would run it; the doctor finds model and optimizer as they are
-used. What was seen is written even where the file fails, and the file's own error is shown as it is.
+The file runs in a process of its own, as if the user had started it; the doctor finds the model and the
+optimizer when they are first used. The records are written even where the file fails, and the file's own
+error is shown unchanged.
 """
 
 from __future__ import annotations
@@ -16,40 +17,49 @@ from minilm.doctor import attach_tensorflow, attach_torch
 from minilm.doctor.records import save
 from minilm.doctor.watching import Enough, Watching
 
-__all__ = ["frameworks_of", "main"]
+__all__ = ["find_frameworks", "main"]
 
-FRAMEWORKS = {"torch": attach_torch, "tensorflow": attach_tensorflow}
+ATTACH = {"torch": attach_torch, "tensorflow": attach_tensorflow}
 
-MEANT = {"torch": "torch", "tensorflow": "tensorflow", "keras": "tensorflow"}
+# The first part of an imported name -> the framework that has to be watched.
+FRAMEWORK_OF = {"torch": "torch", "tensorflow": "tensorflow", "keras": "tensorflow"}
 
 
-def frameworks_of(source: str) -> list[str]:
-    """The frameworks that a source imports, torch first: the other order aborts with some builds.
+def find_frameworks(source: str) -> list[str]:
+    """Return the frameworks that a source imports, torch first: some builds crash in the other order.
 
-    >>> frameworks_of("from keras import layers")
+    >>> find_frameworks("from keras import layers")
     ['tensorflow']
     """
-    names: set[str] = set()
+    packages: set[str] = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
-            names |= {alias.name.split(".")[0] for alias in node.names}
+            packages |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            names.add((node.module or "").split(".")[0])
-    return [name for name in FRAMEWORKS if name in {MEANT.get(one) for one in names}]
+            packages.add((node.module or "").split(".")[0])
+    return [name for name in ATTACH if name in {FRAMEWORK_OF.get(package) for package in packages}]
 
 
 def main(file: str, record: str, steps: int, arguments: list[str]) -> None:
-    """Run the file until its end or until so many steps were seen; write the records."""
+    """Run a file until it ends or enough steps were seen, and write the records.
+
+    Args:
+        file: The training file, Python.
+        record: Where to write the records, JSON lines.
+        steps: Number of training steps to watch.
+        arguments: What the file finds in sys.argv[1:].
+    """
     watched: list[Watching] = []
     sys.argv, sys.path[0] = [file, *arguments], str(Path(file).resolve().parent)
     try:
         with ExitStack() as stack:
-            for name in frameworks_of(Path(file).read_text("utf-8")):
-                watched.append(stack.enter_context(FRAMEWORKS[name](limit=steps)))
+            for name in find_frameworks(Path(file).read_text("utf-8")):
+                watched.append(stack.enter_context(ATTACH[name](limit=steps)))
             runpy.run_path(file, run_name="__main__")
     except Enough:
         pass
-    except Exception:  # a traced step cannot hand Enough on: TensorFlow makes an error of its own of it
+    except Exception:
+        # TensorFlow turns an Enough from inside a traced step into an error of its own.
         if not any(watching.steps >= steps for watching in watched):
             raise
     finally:

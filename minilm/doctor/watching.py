@@ -1,6 +1,6 @@
-"""A run while it is watched: its records so far, what is wrong with them, and when to stop.
+"""A run while it is watched: its records so far, the findings, and when to stop.
 
-The frameworks' files put records in; nothing here knows them.
+The frameworks' files add the records; this file knows no framework.
 """
 
 from __future__ import annotations
@@ -11,22 +11,30 @@ from typing import Any
 
 import numpy as np
 
-from minilm.doctor.checks.examine import examine
-from minilm.doctor.probes import Read, probe
+from minilm.doctor.checks import examine
+from minilm.doctor.probes import ReadLogits, probe
 from minilm.doctor.records import Finding, Observation, Record, save
-from minilm.doctor.run import Run
+from minilm.doctor.run import WatchedRun
 from minilm.errors import MinilmError
 from minilm.records import Array
 
-__all__ = ["Enough", "Watching", "axes_of", "shares"]
+__all__ = ["Enough", "Watching", "norms_by_name", "order_axes"]
 
 
-class Enough(BaseException):  # no `except Exception` of a student's loop shall catch it
-    """As many steps as were asked for have been seen."""
+class Enough(BaseException):
+    """Raised inside a watched loop when the wanted number of steps has been seen.
+
+    It is no Exception, so that an `except Exception` in a student's loop does not catch it.
+    """
 
 
 class Watching:
-    """The records of a watched run; limit: steps after which Enough is raised, None for no end."""
+    """The records of a run that is being watched.
+
+    Attributes:
+        records: The records so far, in order.
+        limit: Number of steps after which Enough is raised; None for no limit.
+    """
 
     def __init__(self, limit: int | None = None) -> None:
         self.records: list[Record] = []
@@ -34,31 +42,47 @@ class Watching:
 
     @property
     def steps(self) -> int:
-        """Training steps seen so far."""
+        """The number of training steps seen so far."""
         return sum(isinstance(record, Observation) for record in self.records)
 
     def add(self, observation: Observation) -> None:
-        """Keep one more step. Raises Enough where that was the last one asked for."""
+        """Keep one more step.
+
+        Raises:
+            Enough: It was the last step that is wanted.
+        """
         self.records.append(observation)
         if self.limit is not None and len(self.records) >= self.limit:
             raise Enough
 
-    def ask(self, read: Read, ids: Array, vocab_size: int, reseed: Callable[[], None] = lambda: None) -> None:
-        """Put the probes to the model as it is now; a model that cannot answer is not asked."""
-        run = Run.of(self.records)
-        if any(look.time_first for _, look in run.looks):
-            straight = read
-            read, ids = lambda rows: straight(rows.T).swapaxes(0, 1), ids.T
-        padded = run.padded(ids)
+    def probe(
+        self, read: ReadLogits, ids: Array, vocab_size: int, reseed: Callable[[], None] = lambda: None
+    ) -> None:
+        """Probe the model as it is now, and keep its answers; a model that cannot answer is left alone.
+
+        Args:
+            read: The model, in evaluation mode.
+            ids: The last batch, (B, T) or (T, B) as the loop has it.
+            vocab_size: V.
+            reseed: Resets the framework's random numbers.
+        """
+        run = WatchedRun.of(self.records)
+        if any(details.time_first for _, details in run.detailed_steps):
+            read, ids = _swap_time_and_batch(read), ids.T
         step = max((record.step for record in self.records), default=1)
         try:
-            found = probe(read, ids, vocab_size, step=step, padded=padded, reseed=reseed)
-        except Exception:  # a student's forward may fail in any way on ids that it did not choose
+            answers = probe(read, ids, vocab_size, step=step, padded=run.is_padding(ids), reseed=reseed)
+        except Exception:
+            # A student's forward pass may fail in any way on ids that it did not choose.
             return
-        self.records.append(found)
+        self.records.append(answers)
 
     def findings(self) -> list[Finding]:
-        """What is wrong, the likeliest cause first. Raises MinilmError where no training step was seen."""
+        """Return what is wrong with the run, the likeliest cause first.
+
+        Raises:
+            MinilmError: No training step was seen.
+        """
         if not self.steps:
             raise MinilmError(
                 "No training step was seen; attach the doctor before the loop runs (and before tf.function "
@@ -67,14 +91,21 @@ class Watching:
         return list(examine(self.records))
 
     def save(self, path: str | Path) -> None:
-        """Write the records as JSON lines, for minilm doctor --run."""
+        """Write the records as JSON lines, for `minilm doctor --run`."""
         save(self.records, path)
 
 
-def axes_of(ids: Array, outputs: Array, vocab_size: int) -> Array | None:
-    """A model's outputs as (B, T, V), or None where they are no logits for each id.
+def _swap_time_and_batch(read: ReadLogits) -> ReadLogits:
+    return lambda ids: read(ids.T).swapaxes(0, 1)
 
-    Known are (B, T, V), (B, V, T) as cross entropy of torch wants them, and (B x T, V).
+
+def order_axes(ids: Array, outputs: Array, vocab_size: int) -> Array | None:
+    """Return a model's outputs as (B, T, V); None where they are not one vector of logits for each id.
+
+    Args:
+        ids: (B, T).
+        outputs: (B, T, V), (B, V, T) as torch's cross_entropy wants them, or (B * T, V).
+        vocab_size: V.
     """
     shape = ids.shape
     if outputs.shape == (*shape, vocab_size):
@@ -84,6 +115,6 @@ def axes_of(ids: Array, outputs: Array, vocab_size: int) -> Array | None:
     return outputs.reshape(*shape, vocab_size) if outputs.shape == (ids.size, vocab_size) else None
 
 
-def shares(names: Iterable[str], norms: Iterable[Any]) -> dict[str, float]:
-    """Norms by name, as Python's numbers."""
+def norms_by_name(names: Iterable[str], norms: Iterable[Any]) -> dict[str, float]:
+    """Return norms by name, as floats of Python."""
     return {name: float(norm) for name, norm in zip(names, norms, strict=True)}

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from minilm.cli import command as minilm
 from minilm.doctor.museum import EXHIBITS, list_exhibits
-from minilm.doctor.run_file import frameworks_of
+from minilm.doctor.run_file import find_frameworks
 from minilm.errors import MinilmError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -101,4 +101,4 @@ def test_wrong_use_is_told_in_one_line(words, told):
 
 
 def test_torch_is_loaded_before_tensorflow():
-    assert frameworks_of("import tensorflow as tf\nimport torch.nn as nn") == ["torch", "tensorflow"]
+    assert find_frameworks("import tensorflow as tf\nimport torch.nn as nn") == ["torch", "tensorflow"]

@@ -13,7 +13,7 @@ from toy_rows import PAD, toy_rows
 
 from minilm import backends, doctor
 from minilm.doctor import museum
-from minilm.doctor.batch import look_at, saturation
+from minilm.doctor.batch import measure_saturation, measure_step
 from minilm.errors import MinilmError
 from minilm.numerics import log_softmax, softmax
 from minilm.records import ModelConfig
@@ -58,7 +58,7 @@ def test_the_gradient_at_the_logits_names_targets_weights_and_losses(seed, scale
     weights = dice.integers(0, 2, (3, 5)) / 15
     gradient = (softmax(outputs) - np.eye(7)[targets]) * weights[..., None]
     losses = -np.take_along_axis(log_softmax(outputs), targets[..., None], -1)[..., 0]
-    look = look_at(dice.integers(0, 7, (3, 5)), outputs, gradient, float((losses * weights).sum()))
+    look = measure_step(dice.integers(0, 7, (3, 5)), outputs, gradient, float((losses * weights).sum()))
     assert not look.time_first or look.ids.shape == (5, 3)
     if not look.time_first:
         np.testing.assert_array_equal(look.targets, np.where(weights > 0, targets, -1))
@@ -68,7 +68,9 @@ def test_the_gradient_at_the_logits_names_targets_weights_and_losses(seed, scale
 
 def test_gates_are_saturated_where_their_bias_is_huge():
     weights = {"embedding": np.zeros((4, 2)), "kernel": np.zeros((2, 8)), "recurrent": np.zeros((2, 8))}
-    shares = saturation(np.zeros((2, 3), int), weights | {"bias": np.array([9.0, 9, 0, 0, 0, 0, 0, 0])})
+    shares = measure_saturation(
+        np.zeros((2, 3), int), weights | {"bias": np.array([9.0, 9, 0, 0, 0, 0, 0, 0])}
+    )
     assert shares == {"i": 1.0, "f": 0.0, "g": 0.0, "o": 0.0}
 
 

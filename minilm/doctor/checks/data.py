@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 
 from minilm.doctor.records import Finding
-from minilm.doctor.run import Run
+from minilm.doctor.run import WatchedRun
 
 __all__ = [
     "dead_tokens",
@@ -19,151 +19,247 @@ __all__ = [
     "targets_not_shifted",
 ]
 
-SAME = 0.9  # share of targets that must agree before a shift is believed
+# Share of the targets that must agree with a shift before it is believed.
+MOST = 0.9
 
-MOVED = 1e-4  # of the largest logit: more than rounding
+# A change of logits above this share of the largest logit is more than rounding.
+ROUNDING = 1e-4
 
-OFTEN = 5  # times that a token was met before it is called dead
+# A token must occur this often before it is called dead.
+OFTEN = 5
 
 
-def targets_not_shifted(run: Run) -> Finding | None:
-    """Each target must be the id one place on, not the id itself or one further on."""
-    if not run.steps or run.agreement(1) >= SAME:
+def targets_not_shifted(run: WatchedRun) -> Finding | None:
+    """Each target must be the next id, not the id that was just read or one further on.
+
+    Accuses: inputs and targets are cut from the same positions, or the targets are shifted twice (by the data
+    and again inside the model or the loss).
+    Evidence: at least 90 % of the targets equal the input 0, 2, 3 or -1 positions on, and fewer than 90 %
+    equal the next one.
+    Healthy: a text that repeats itself agrees with several shifts; then it agrees with the next id too.
+    """
+    if not run.steps or run.agreement(1) >= MOST:
         return None
     shares = {shift: run.agreement(shift) for shift in (0, 2, 3, -1)}
     shift = max(shares, key=lambda one: shares[one])
-    if shares[shift] < SAME:
+    if shares[shift] < MOST:
         return None
-    where = {0: "the id that was just read", -1: "the id before"}.get(shift, f"the id {shift} places on")
+    target = {0: "the id that was just read", -1: "the id before"}.get(shift, f"the id {shift} positions on")
     return Finding(
-        "targets_not_shifted", run.steps[0].step, shares[shift], f"share of targets that are {where}",
-        "inputs and targets are cut alike" if shift < 1 else "the targets are shifted more than once",
-        "inputs = ids[:, :-1]; targets = ids[:, 1:]",
-    )  # fmt: skip
+        name="targets_not_shifted",
+        step=run.steps[0].step,
+        number=shares[shift],
+        what=f"share of targets that are {target}",
+        cause="inputs and targets are cut at the same positions"
+        if shift < 1
+        else "the targets are shifted more than once",
+        fix="inputs = ids[:, :-1]; targets = ids[:, 1:]",
+    )
 
 
-def shuffled_targets(run: Run) -> Finding | None:
-    """Targets that follow from no shift of the inputs belong to other rows, or to none."""
-    if not any(look.weights.any() for _, look in run.looks):
+def shuffled_targets(run: WatchedRun) -> Finding | None:
+    """The targets must come from the same rows as the inputs.
+
+    Accuses: rows of inputs and rows of targets were shuffled separately.
+    Evidence: the targets agree with no shift of the inputs, from -1 to 3, in half of the positions.
+    Healthy: a task whose targets are no text (a class per row, for example); the doctor is made for language
+    models.
+    """
+    if not any(details.weights.any() for _, details in run.detailed_steps):
         return None
     shares = [run.agreement(shift) for shift in (1, 0, 2, 3, -1)]
     if max(shares) >= 0.5:
         return None
     return Finding(
-        "shuffled_targets", run.steps[0].step, shares[0],
-        "share of targets that are the next id of their row",
-        "inputs and targets were shuffled apart from each other",
-        "shuffle rows of ids first, then cut inputs and targets from the same rows",
-    )  # fmt: skip
+        name="shuffled_targets",
+        step=run.steps[0].step,
+        number=shares[0],
+        what="share of targets that are the next id of their row",
+        cause="inputs and targets were shuffled separately",
+        fix="shuffle rows of ids first, then cut inputs and targets from the same rows",
+    )
 
 
-def padding_counted(run: Run) -> Finding | None:
-    """Padding must be neither in the loss's sum nor in its divisor, nor read before a token."""
+def padding_counted(run: WatchedRun) -> Finding | None:
+    """Padding must not be in the loss's sum, nor in its divisor, nor be read before a token.
+
+    Accuses: the model is trained to predict padding, or the loss shrinks with the amount of padding, or the
+    rows are padded on the left.
+    Evidence: padding positions have more than 0.1 % of the loss's weights; or each weight is 1 / (B * T)
+    although positions are left out; or the logits of real tokens change when padding ids are replaced.
+    Healthy: an id that ends most rows but also occurs inside them is not taken for padding.
+    """
+    return _padding_in_loss(run) or _padding_before_tokens(run)
+
+
+def _padding_in_loss(run: WatchedRun) -> Finding | None:
     fix = "loss = (losses * mask).sum() / mask.sum(), or ignore_index with the padding id"
-    for seen, look in run.looks:
-        padding = run.padded(look.ids)
-        share = float(look.weights[padding].sum() / max(look.weights.sum(), 1e-30))
+    for step, details in run.detailed_steps:
+        padding = run.is_padding(details.ids)
+        share = float(details.weights[padding].sum() / max(details.weights.sum(), 1e-30))
         if share > 0.001:
-            cause = f"the targets behind the end of a row (id {run.padding_id}) are learnt like any other"
             return Finding(
-                "padding_counted", seen.step, share, "share of the loss that is padding", cause, fix
+                name="padding_counted",
+                step=step.step,
+                number=share,
+                what="share of the loss that is padding",
+                cause=f"the targets after the end of a row (id {run.padding_id}) count like any other",
+                fix=fix,
             )
-        counted = look.weights[look.weights > 0]
-        kept = len(counted) / look.weights.size
-        if 0 < kept < 0.98 and np.allclose(1 / counted, look.weights.size, rtol=1e-3):
-            cause = (
-                "the masked losses are divided by all places, padding too: the loss shrinks with the padding"
-            )
-            return Finding("padding_counted", seen.step, kept, "true share of the divisor", cause, fix)
-    for asked in run.probes:
-        if asked.padding > MOVED:
+        counted = details.weights[details.weights > 0]
+        kept = len(counted) / details.weights.size
+        if 0 < kept < 0.98 and np.allclose(1 / counted, details.weights.size, rtol=1e-3):
             return Finding(
-                "padding_counted", asked.step, asked.padding,
-                "how far padding moves the logits of real tokens",
-                "padding stands before the tokens, and the model reads it", "pad on the right",
-            )  # fmt: skip
+                name="padding_counted",
+                step=step.step,
+                number=kept,
+                what="share of the divisor that is real tokens",
+                cause="the masked losses are divided by all positions, padding too: padding makes it smaller",
+                fix=fix,
+            )
     return None
 
 
-def future_visible(run: Run) -> Finding | None:
-    """An earlier logit must not move when a later id is changed."""
-    for asked in run.probes:
-        if asked.future > MOVED:
+def _padding_before_tokens(run: WatchedRun) -> Finding | None:
+    for probes in run.probes:
+        if probes.padding > ROUNDING:
             return Finding(
-                "future_visible", asked.step, asked.future,
-                "how far logits move when only later ids change, over the largest logit",
-                "a bidirectional layer, attention without a causal mask, or a mean over all positions",
-                "let each position read only what stands before it",
-            )  # fmt: skip
+                name="padding_counted",
+                step=probes.step,
+                number=probes.padding,
+                what="how far padding changes the logits of real tokens",
+                cause="padding comes before the tokens, and the model reads it",
+                fix="pad on the right",
+            )
     return None
 
 
-def state_leaking(run: Run) -> Finding | None:
-    """A batch must not begin with the state of another text's end."""
+def future_visible(run: WatchedRun) -> Finding | None:
+    """A logit must not change when an id after its position is replaced.
+
+    Accuses: the model sees the ids that it should predict, so its loss is too good and generation fails.
+    Evidence: the first half's logits change when the second half's ids are replaced.
+    Healthy: none in a language model that generates from left to right.
+    """
+    for probes in run.probes:
+        if probes.future > ROUNDING:
+            return Finding(
+                name="future_visible",
+                step=probes.step,
+                number=probes.future,
+                what="how far logits change when only later ids change, as a share of the largest logit",
+                cause="a bidirectional layer, attention without a causal mask, or a mean over all positions",
+                fix="let each position read only the positions before it",
+            )
+    return None
+
+
+def state_leaking(run: WatchedRun) -> Finding | None:
+    """A batch must not start from the state that another text left.
+
+    Accuses: the loop hands the last batch's state on, or the model keeps it itself, although the rows are new
+    texts.
+    Evidence: a step got a state that is not zero, and fewer than half of its rows go on where the last batch
+    ended; or two readings of one batch give different logits.
+    Healthy: rows that really go on where the last batch ended (truncated backpropagation through time).
+    """
     fix = "start every batch from a zero state, unless its rows go on where the last batch ended"
-    for seen in run.steps:
-        if seen.carried and seen.continues is not None and seen.continues < 0.5:
-            what = "share of rows that go on where the batch before ended"
-            cause = "the state of the batch before is handed on, but the rows are other texts"
-            return Finding("state_leaking", seen.step, seen.continues, what, cause, fix)
-    carries_on = any((seen.continues or 0) >= 0.5 for seen in run.steps)
-    for asked in run.probes:
-        if asked.repeat > MOVED and not carries_on:
-            what = "how far the logits of one batch differ, read twice"
-            cause = "the model keeps its state between calls (self.state, or stateful=True)"
-            return Finding("state_leaking", asked.step, asked.repeat, what, cause, fix)
-    return None
-
-
-def dead_tokens(run: Run) -> Finding | None:
-    """A token that is read and counts must move its row; one that should be predicted must count."""
-    still: Counter[int] = Counter()
-    lively: set[int] = set()
-    for _, look in run.looks:
-        read = set(look.ids[look.weights > 0].tolist())
-        lively |= {i for i, _, most in look.moved if most > 0}
-        still.update({i: count for i, count, most in look.moved if most == 0 and i in read})
-    for token, count in still.most_common(1):
-        if lively and token not in lively and count >= OFTEN:
-            return _dead(
-                run, token, count, "read", "its row of the embedding never moves: is it padding_idx?"
-            )
-    for token, count in _never_wanted(run):
-        return _dead(run, token, count, "the next id", "it is left out of the loss: is it ignore_index?")
-    return None
-
-
-def _never_wanted(run: Run) -> list[tuple[int, int]]:
-    """The one id, no padding, that is left out of the loss wherever it comes next; [] for a mask by place."""
-    left_out: Counter[int] = Counter()
-    wanted: set[int] = set()
-    for _, look in run.looks:
-        following, counts = look.ids[:, 1:], look.weights[:, :-1] > 0
-        left_out.update(following[~counts & ~run.padded(following)].tolist())
-        wanted |= set(following[counts].tolist())
-    return [
-        pair for pair in left_out.items() if len(left_out) == 1 and pair[0] not in wanted and pair[1] >= OFTEN
-    ]
-
-
-def _dead(run: Run, token: int, count: int, how: str, cause: str) -> Finding:
-    return Finding(
-        "dead_tokens", run.steps[0].step, float(count), f"times that id {token} was {how} in vain",
-        cause, "give padding an id of its own that no text uses",
-    )  # fmt: skip
-
-
-def order_repeated(run: Run) -> Finding | None:
-    """Batches that come round in the same order teach the order."""
-    seen = [one.batch for one in run.steps]
-    for period in range(1, len(seen) // 2 + 1):
-        if len(seen) >= period + 3 and seen[period:] == seen[:-period]:
-            cause = (
-                "the same batch every time" if period == 1 else "the rows are not shuffled anew each epoch"
-            )
+    for step in run.steps:
+        if step.carried and step.continues is not None and step.continues < 0.5:
             return Finding(
-                "order_repeated", run.steps[period].step, float(period),
-                "batches after which the same ones come in the same order", cause,
-                "shuffle the rows at the start of every epoch (shuffle=True)",
-            )  # fmt: skip
+                name="state_leaking",
+                step=step.step,
+                number=step.continues,
+                what="share of rows that go on where the last batch ended",
+                cause="the state of the last batch is handed on, but the rows are other texts",
+                fix=fix,
+            )
+    continues_texts = any((step.continues or 0) >= 0.5 for step in run.steps)
+    for probes in run.probes:
+        if probes.repeat > ROUNDING and not continues_texts:
+            return Finding(
+                name="state_leaking",
+                step=probes.step,
+                number=probes.repeat,
+                what="how far the logits of one batch differ when it is read twice",
+                cause="the model keeps its state between calls (self.state, or stateful=True)",
+                fix=fix,
+            )
+    return None
+
+
+def dead_tokens(run: WatchedRun) -> Finding | None:
+    """A token that is read must learn its embedding, and a token that comes next must count in the loss.
+
+    Accuses: padding_idx or ignore_index names a real token.
+    Evidence: a token was read at least 5 times at positions that count and its embedding never changed, while
+    others did; or one token alone, no padding, is left out of the loss each time that it comes next, at least
+    5 times.
+    Healthy: padding; several tokens that are left out, which is a mask by position.
+    """
+    return _dead_input(run) or _dead_target(run)
+
+
+def _dead_input(run: WatchedRun) -> Finding | None:
+    unchanged: Counter[int] = Counter()
+    changed: set[int] = set()
+    for _, details in run.detailed_steps:
+        read = set(details.ids[details.weights > 0].tolist())
+        changed |= {token for token, _, change in details.moved if change > 0}
+        unchanged.update(
+            {token: count for token, count, change in details.moved if change == 0 and token in read}
+        )
+    for token, count in unchanged.most_common(1):
+        if changed and token not in changed and count >= OFTEN:
+            cause = "its embedding never changes: is it padding_idx?"
+            return _dead_token(run, token, count, "read", cause)
+    return None
+
+
+def _dead_target(run: WatchedRun) -> Finding | None:
+    left_out: Counter[int] = Counter()
+    counted: set[int] = set()
+    for _, details in run.detailed_steps:
+        next_ids, counts = details.ids[:, 1:], details.weights[:, :-1] > 0
+        left_out.update(next_ids[~counts & ~run.is_padding(next_ids)].tolist())
+        counted |= set(next_ids[counts].tolist())
+    for token, count in left_out.items():
+        if len(left_out) == 1 and token not in counted and count >= OFTEN:
+            return _dead_token(
+                run, token, count, "the next id", "the loss leaves it out: is it ignore_index?"
+            )
+    return None
+
+
+def _dead_token(run: WatchedRun, token: int, count: int, role: str, cause: str) -> Finding:
+    return Finding(
+        name="dead_tokens",
+        step=run.steps[0].step,
+        number=float(count),
+        what=f"times that id {token} was {role} without any effect",
+        cause=cause,
+        fix="give padding an id of its own that no text uses",
+    )
+
+
+def order_repeated(run: WatchedRun) -> Finding | None:
+    """The batches must not come in the same order in every epoch.
+
+    Accuses: the rows are not shuffled again for each epoch, or every step trains on the same batch.
+    Evidence: from some step on, every batch equals the batch one period before it, at least three times.
+    Healthy: a loop that overfits one batch on purpose, as a first test.
+    """
+    batches = [step.batch for step in run.steps]
+    for period in range(1, len(batches) // 2 + 1):
+        if len(batches) >= period + 3 and batches[period:] == batches[:-period]:
+            return Finding(
+                name="order_repeated",
+                step=run.steps[period].step,
+                number=float(period),
+                what="batches after which the same ones come in the same order",
+                cause="the same batch every time"
+                if period == 1
+                else "the rows are not shuffled in each epoch",
+                fix="shuffle the rows at the start of every epoch (shuffle=True)",
+            )
     return None

@@ -1,11 +1,11 @@
-"""Checks of gradients and updates: their norms, their clip, and what never moves."""
+"""Checks of gradients and updates: their norms, their clip, and parameters that never change."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from minilm.doctor.records import Finding, Observation
-from minilm.doctor.run import Run, total
+from minilm.doctor.run import WatchedRun, global_norm
 
 __all__ = [
     "clipping_misplaced",
@@ -18,165 +18,254 @@ __all__ = [
     "vanishing_norms",
 ]
 
-EQUAL = 1e-3  # norms that differ by less than this share are equal
+# Norms that differ by less than this share count as equal.
+EQUAL = 1e-3
 
-HUGE, SUDDEN = 1e3, 100.0  # a global norm, and how many times the usual one
+# A global norm that is huge, and how many times the usual one is a leap.
+HUGE, LEAP = 1e3, 100.0
 
-NOTHING, FADED = 1e-7, 1e-6  # a global norm, and a parameter's share of the largest
+# A global norm that is nothing, and a parameter's share of the largest norm that has vanished.
+NOTHING, VANISHED = 1e-7, 1e-6
 
-SHUT = 0.5  # share of a gate's values at its ends
+# Share of a gate's values at the ends of their range that is too much.
+MOST = 0.5
 
 
-def clipping_misplaced(run: Run) -> Finding | None:
-    """Clip between gradient and update, all parameters by one factor."""
-    for seen in run.steps:
-        after = {name: norm for name, norm in (seen.after or {}).items() if norm > 0}
-        late = {name for name, norm in after.items() if norm < seen.used.get(name, 0) * (1 - EQUAL)}
-        if late and after.keys() >= seen.used.keys():
-            return Finding(
-                "clipping_misplaced", seen.step, total(seen.used),
-                "gradient norm that the update used unclipped",
-                f"clipped to {total(after):.3g} only after the update",
-                "backward, clip, then optimizer.step()",
-            )  # fmt: skip
-        clipped = {name: norm for name, norm in seen.used.items() if 0 < norm < seen.raw[name] * (1 - EQUAL)}
-        factors = [norm / seen.raw[name] for name, norm in clipped.items()]
-        bound = max(clipped.values(), default=0.0)
-        alike = all(abs(norm - bound) < EQUAL * bound for norm in clipped.values())
-        if len(clipped) > 1 and alike and max(factors) > min(factors) * (1 + 10 * EQUAL):
-            return Finding(
-                "clipping_misplaced", seen.step, min(factors),
-                f"smallest of {len(clipped)} unequal clip factors",
-                f"each parameter is clipped to {bound:.3g} alone: the direction of the step changes",
-                "clip the global norm of all parameters at once (global_clipnorm in Keras)",
-            )  # fmt: skip
+def clipping_misplaced(run: WatchedRun) -> Finding | None:
+    """The clip belongs between backward and update, with one factor for all parameters.
+
+    Accuses: gradients are clipped only after the update, or each parameter is clipped to the same norm alone.
+    Evidence: every gradient is smaller after the update than the update saw it; or several parameters have
+    exactly the same norm after the clip, by different factors.
+    Healthy: a clip by value, which leaves the norms unequal; one parameter that is clipped by itself.
+    """
+    for step in run.steps:
+        finding = _clipped_after_update(step) or _clipped_one_by_one(step)
+        if finding is not None:
+            return finding
     return None
 
 
-def gradients_not_zeroed(run: Run) -> Finding | None:
-    """A step's gradient must not carry the ones before it."""
-    stale = [seen for seen in run.steps if seen.leftover > 0]
+def _clipped_after_update(step: Observation) -> Finding | None:
+    after = {name: norm for name, norm in (step.after or {}).items() if norm > 0}
+    smaller = {name for name, norm in after.items() if norm < step.used.get(name, 0) * (1 - EQUAL)}
+    if not smaller or not after.keys() >= step.used.keys():
+        return None
+    return Finding(
+        name="clipping_misplaced",
+        step=step.step,
+        number=global_norm(step.used),
+        what="gradient norm that the update used unclipped",
+        cause=f"clipped to {global_norm(after):.3g} only after the update",
+        fix="backward, clip, then optimizer.step()",
+    )
+
+
+def _clipped_one_by_one(step: Observation) -> Finding | None:
+    clipped = {name: norm for name, norm in step.used.items() if 0 < norm < step.raw[name] * (1 - EQUAL)}
+    if len(clipped) < 2:
+        return None
+    factors = [norm / step.raw[name] for name, norm in clipped.items()]
+    bound = max(clipped.values())
+    equal_norms = all(abs(norm - bound) < EQUAL * bound for norm in clipped.values())
+    if not equal_norms or max(factors) <= min(factors) * (1 + 10 * EQUAL):
+        return None
+    return Finding(
+        name="clipping_misplaced",
+        step=step.step,
+        number=min(factors),
+        what=f"smallest of {len(clipped)} unequal clip factors",
+        cause=f"each parameter is clipped to {bound:.3g} alone: the direction of the step changes",
+        fix="clip the global norm of all parameters at once (global_clipnorm in Keras)",
+    )
+
+
+def gradients_not_zeroed(run: WatchedRun) -> Finding | None:
+    """A step's gradient must not contain the gradients of the steps before it.
+
+    Accuses: optimizer.zero_grad() is missing.
+    Evidence: in at least two steps, backward added to gradients that the last update had already used.
+    Healthy: a loop that accumulates several batches and zeroes after each update.
+    """
+    stale = [step for step in run.steps if step.leftover > 0]
     if len(stale) < 2:
         return None
     return Finding(
-        "gradients_not_zeroed", stale[0].step, stale[0].leftover,
-        "norm of old gradients that backward added to",
-        "gradients are never set back, so they add up over steps", "optimizer.zero_grad() before backward()",
-    )  # fmt: skip
+        name="gradients_not_zeroed",
+        step=stale[0].step,
+        number=stale[0].leftover,
+        what="norm of old gradients that backward added to",
+        cause="gradients are never set to zero, so they add up over the steps",
+        fix="optimizer.zero_grad() before backward()",
+    )
 
 
-def _still(run: Run) -> tuple[set[str], set[str]]:
-    """Names of parameters that moved in no close look, and of all that were watched."""
-    looks = [look for _, look in run.looks]
-    names = {name for look in looks for name in look.updates}
-    missing = {name for seen in run.steps for name in seen.absent}
-    never = {name for name in names if all(look.updates.get(name, 0) == 0 for look in looks)}
-    return (never if len(looks) > 1 else set()) | missing, names | missing
+def parameters_never_move(run: WatchedRun) -> Finding | None:
+    """Every parameter must get an update.
 
-
-def parameters_never_move(run: Run) -> Finding | None:
-    """Every parameter must get an update."""
-    still, names = _still(run)
-    table = next((seen.embedding for seen in run.steps), None)
-    if still != names or not names:
-        still -= {table} if table else set()
-    if not still:
+    Accuses: the optimizer does not have the parameter, the graph is cut, or the update is never made.
+    Evidence: the parameter changed in none of the detailed steps (at least two), or it cannot get an update
+    at all. The embedding alone is left to the check frozen_embedding.
+    Healthy: fine-tuning with frozen layers, on purpose.
+    """
+    unchanged, names = _unchanged_parameters(run)
+    embedding = next((step.embedding for step in run.steps), None)
+    if unchanged != names or not names:
+        unchanged -= {embedding} if embedding else set()
+    if not unchanged:
         return None
-    reasons = {name: why for seen in run.steps for name, why in seen.absent.items()}
-    name = min(still, key=lambda one: (one not in reasons, one))
-    cause = reasons.get(name) or _why_still(run.steps[-1], name)
+    reasons = _reasons(run)
+    # A parameter with a known reason is the best example.
+    example = min(unchanged, key=lambda name: (name not in reasons, name))
     return Finding(
-        "parameters_never_move", run.steps[0].step, float(len(still)),
-        f"of {len(names)} parameters got no update, {name} for one", cause,
-        "give the optimizer every parameter, keep it in the graph, and call its step after backward",
-    )  # fmt: skip
+        name="parameters_never_move",
+        step=run.steps[0].step,
+        number=float(len(unchanged)),
+        what=f"of {len(names)} parameters got no update, for example {example}",
+        cause=reasons.get(example) or _likely_reason(run.steps[-1], example),
+        fix="give the optimizer every parameter, keep it in the graph, and call its step after backward",
+    )
 
 
-def _why_still(seen: Observation, name: str) -> str:
-    if seen.rate == 0:
+def frozen_embedding(run: WatchedRun) -> Finding | None:
+    """The embedding must learn like every other parameter.
+
+    Accuses: the embedding needs no gradient, is not given to the optimizer, or its output is detached.
+    Evidence: the embedding changed in none of the detailed steps, and other parameters did.
+    Healthy: fine-tuning with a frozen embedding, on purpose.
+    """
+    unchanged, names = _unchanged_parameters(run)
+    embedding = next((step.embedding for step in run.steps), None)
+    if embedding not in unchanged or unchanged == names:
+        return None
+    return Finding(
+        name="frozen_embedding",
+        step=run.steps[0].step,
+        number=0.0,
+        what=f"largest update of {embedding}",
+        cause=_reasons(run).get(embedding) or _likely_reason(run.steps[-1], embedding),
+        fix=f"let {embedding} require a gradient, give it to the optimizer, and do not detach its output",
+    )
+
+
+def _unchanged_parameters(run: WatchedRun) -> tuple[set[str], set[str]]:
+    """Return the names of parameters that changed in no detailed step, and the names of all."""
+    detailed = [details for _, details in run.detailed_steps]
+    names = {name for details in detailed for name in details.updates}
+    never = {name for name in names if all(details.updates.get(name, 0) == 0 for details in detailed)}
+    absent = {name for step in run.steps for name in step.absent}
+    return (never if len(detailed) > 1 else set()) | absent, names | absent
+
+
+def _reasons(run: WatchedRun) -> dict[str, str]:
+    """Return why parameters cannot get an update, by name."""
+    return {name: reason for step in run.steps for name, reason in step.absent.items()}
+
+
+def _likely_reason(step: Observation, name: str) -> str:
+    """Return why a parameter that could get an update did not change."""
+    if step.rate == 0:
         return "the learning rate is 0"
-    if seen.raw.get(name, 0) > 0:
+    if step.raw.get(name, 0) > 0:
         return "its gradient is thrown away between backward and update"
     return "its gradient is 0 or absent: it is not used, or it is detached from the loss"
 
 
-def frozen_embedding(run: Run) -> Finding | None:
-    """The embedding must learn too."""
-    still, names = _still(run)
-    table = next((seen.embedding for seen in run.steps), None)
-    if table not in still or still == names:
-        return None
-    reasons = {name: why for seen in run.steps for name, why in seen.absent.items()}
-    cause = reasons.get(table) or _why_still(run.steps[-1], table)
-    fix = f"let {table} require a gradient, give it to the optimizer, and do not detach its output"
-    return Finding("frozen_embedding", run.steps[0].step, 0.0, f"largest update of {table}", cause, fix)
+def repeated_id_steps(run: WatchedRun) -> Finding | None:
+    """Adam's first step must not depend on how often an id occurs in the batch.
 
-
-def repeated_id_steps(run: Run) -> Finding | None:
-    """Adam's first step moves no number by more than the rate, however often an id stands in the batch."""
+    Accuses: the embedding's gradient reaches Adam as slices, one for each occurrence of an id. Adam squares
+    them one by one, so its step is too large by about the root of their number.
+    Evidence: in step 1 the embedding of a repeated id changed by more than 1.1 times the learning rate. The
+    first step of Adam is at most the rate: m / sqrt(v) = g / |g| after the bias correction.
+    Healthy: another optimizer than Adam, or a run that is watched from a later step.
+    """
     first = next(iter(run.steps), None)
     if first is None or first.step != 1 or first.look is None or not first.rate:
         return None
     if "adam" not in first.optimizer.lower() or not first.look.moved:
         return None
-    token, count, most = max(first.look.moved, key=lambda row: row[2])
-    if count < 2 or most <= 1.1 * first.rate:
+    token, count, change = max(first.look.moved, key=lambda row: row[2])
+    if count < 2 or change <= 1.1 * first.rate:
         return None
     return Finding(
-        "repeated_id_steps", 1, most / first.rate,
-        f"rates that the row of id {token} moved; of {count} in the batch, √{count} = {count**0.5:.2f}",
-        "the embedding's gradient comes as slices that are squared one by one, not summed first",
-        "tf.convert_to_tensor(gradient) before clipping and updating",
-    )  # fmt: skip
+        name="repeated_id_steps",
+        step=1,
+        number=change / first.rate,
+        what=f"times the rate that the embedding of id {token} changed; √{count} = {count**0.5:.2f}",
+        cause=f"the embedding's gradient comes as slices ({count} of this id) that are squared one by one",
+        fix="tf.convert_to_tensor(gradient) before clipping and updating",
+    )
 
 
-def exploding_norms(run: Run) -> Finding | None:
-    """The global gradient norm is huge, or leaps."""
-    norms = [total(seen.raw) for seen in run.steps]
+def exploding_norms(run: WatchedRun) -> Finding | None:
+    """The gradient norm must not become huge, nor suddenly much larger than usual.
+
+    Accuses: the gradient grows from step to step back in time, or from layer to layer.
+    Evidence: a global norm before clipping above 1000, or above 100 times the median of the steps before
+    (at least five).
+    Healthy: a loss that is a sum over many tokens has large gradients too; see loss_at_start.
+    """
+    norms = [global_norm(step.raw) for step in run.steps]
     for place, norm in enumerate(norms):
         usual = float(np.median(norms[:place])) if place >= 5 else np.inf
-        if HUGE < norm < np.inf or SUDDEN * usual < norm < np.inf:
+        if HUGE < norm < np.inf or LEAP * usual < norm < np.inf:
             return Finding(
-                "exploding_norms", run.steps[place].step, norm, "global gradient norm before clipping",
-                "the gradient grows through time or layers: recurrent weights too large, no gates",
-                "smaller or orthogonal recurrent weights, an LSTM, and a clip of the global norm",
-            )  # fmt: skip
+                name="exploding_norms",
+                step=run.steps[place].step,
+                number=norm,
+                what="global gradient norm before clipping",
+                cause="the gradient grows through time or layers: recurrent weights too large, no gates",
+                fix="smaller or orthogonal recurrent weights, an LSTM, and a clip of the global norm",
+            )
     return None
 
 
-def vanishing_norms(run: Run) -> Finding | None:
-    """A gradient reaches the end of the net, and not its beginning."""
-    for seen in run.steps:
-        most = max(seen.raw.values(), default=0.0)
-        name = min(
-            (name for name in seen.raw if seen.raw[name] > 0), key=lambda one: seen.raw[one], default=None
-        )
-        if (
-            name is None
-            or not (total(seen.raw) < NOTHING or seen.raw[name] < FADED * most)
-            or seen.loss < 0.1
-        ):
+def vanishing_norms(run: WatchedRun) -> Finding | None:
+    """The gradient must reach the first layer of the net, not only the last.
+
+    Accuses: the gradient shrinks on its way through many layers.
+    Evidence: a parameter's gradient norm is below a millionth of the largest one, or the global norm is below
+    1e-7.
+    Healthy: a loss below 0.1 nats, where little is left to learn; gradients that are exactly 0.
+    """
+    for step in run.steps:
+        norms = {name: norm for name, norm in step.raw.items() if norm > 0}
+        if not norms or step.loss < 0.1:
             continue
-        return Finding(
-            "vanishing_norms", seen.step, seen.raw[name],
-            f"gradient norm of {name}; the largest is {most:.2g}",
-            "the gradient shrinks on its way: many saturating layers, or weights that are too small",
-            "fewer layers, a residual path, ReLU or gates, or larger first weights",
-        )  # fmt: skip
+        largest, smallest = max(step.raw.values()), min(norms, key=lambda name: norms[name])
+        if global_norm(step.raw) < NOTHING or norms[smallest] < VANISHED * largest:
+            return Finding(
+                name="vanishing_norms",
+                step=step.step,
+                number=norms[smallest],
+                what=f"gradient norm of {smallest}; the largest is {largest:.2g}",
+                cause="the gradient shrinks on its way: many saturated layers, or weights that are too small",
+                fix="fewer layers, a residual path, ReLU or gates, or larger first weights",
+            )
     return None
 
 
-def saturated_gates(run: Run) -> Finding | None:
-    """A gate at the end of its range lets no gradient through."""
-    for seen, look in run.looks:
-        gate = max(look.gates, key=lambda one: look.gates[one], default=None)
-        if gate is not None and look.gates[gate] > SHUT:
-            cause = "embedding, kernel or bias of the LSTM is too large"
-            if seen is not run.steps[0]:
-                cause += ", and was not at step 1: the updates are too large"
-            return Finding(
-                "saturated_gates", seen.step, look.gates[gate], f"share of gate {gate}'s values at 0 or 1",
-                cause,
-                "first weights within ±1/√H, biases 0 (forget 1), or a smaller rate",
-            )  # fmt: skip
+def saturated_gates(run: WatchedRun) -> Finding | None:
+    """An LSTM gate must not be stuck at 0 or 1, because it then lets no gradient through.
+
+    Accuses: first weights that are too large, or updates that made them so.
+    Evidence: more than half of a gate's values are within 1 % of an end of its range.
+    Healthy: single gates that are open or closed are normal in a trained LSTM.
+    """
+    for step, details in run.detailed_steps:
+        gate = max(details.gates, key=lambda one: details.gates[one], default=None)
+        if gate is None or details.gates[gate] <= MOST:
+            continue
+        cause = "embedding, kernel or bias of the LSTM is too large"
+        if step is not run.steps[0]:
+            cause += ", and was not at step 1: the updates are too large"
+        return Finding(
+            name="saturated_gates",
+            step=step.step,
+            number=details.gates[gate],
+            what=f"share of gate {gate}'s values at 0 or 1",
+            cause=cause,
+            fix="first weights within ±1/√H, biases 0 (forget 1), or a smaller rate",
+        )
     return None

@@ -1,1 +1,1 @@
-"""How the doctor watches a TensorFlow or Keras loop."""
+"""The doctor at TensorFlow and Keras loops; only these modules of the doctor import TensorFlow."""

@@ -1,7 +1,6 @@
-"""The doctor at a TensorFlow loop: Keras's calls and updates are watched for as long as a `with` lasts.
+"""Attach the doctor to a TensorFlow loop: Keras's calls and updates are watched while a `with` block runs.
 
-Eager or traced alike: a traced step hands its tensors to Python at its end. A step that was traced before
-cannot be watched. Keras fit's jit_compile is switched off meanwhile, for XLA calls no Python.
+It works for eager and for traced steps, but a step that was traced before cannot be watched.
 """
 
 from __future__ import annotations
@@ -20,13 +19,19 @@ __all__ = ["attach"]
 
 @contextmanager
 def attach(model: Any = None, optimizer: Any = None, *, limit: int | None = None) -> Iterator[Watching]:
-    """Watch a loop over a Keras model and optimizer; both are found as they are used where not given.
+    """Watch a training loop while the `with` block runs; at its end the model is probed.
 
-    The model is called with ids (B, T) and answers with logits (B, T, V), alone or first; limit: steps
-    after which Enough is raised. At the end the model is probed.
+    Args:
+        model: A Keras model that is called with ids (B, T) and answers with logits (B, T, V), alone or first
+            in a tuple; None to find it at its first call.
+        optimizer: Its optimizer; None to find it at its first update.
+        limit: Number of steps after which Enough is raised; None for no limit.
+
+    Yields:
+        The records of the run.
     """
     watch = Watch(model, optimizer, Watching(limit))
-    call, apply, compiled = keras.Layer.__call__, keras.optimizers.Optimizer.apply, keras.Model.compile
+    call, apply, compile_model = keras.Layer.__call__, keras.optimizers.Optimizer.apply, keras.Model.compile
     gradient = tf.GradientTape.gradient
 
     def watched_call(layer: Any, *args: Any, **options: Any) -> Any:
@@ -37,12 +42,13 @@ def attach(model: Any = None, optimizer: Any = None, *, limit: int | None = None
         return watch.applied(self, apply, list(grads), trainable_variables)
 
     def watched_gradient(tape: Any, target: Any, sources: Any, *args: Any, **options: Any) -> Any:
-        found = gradient(tape, target, sources, *args, **options)
-        watch.differentiated(target, sources, found)
-        return found
+        gradients = gradient(tape, target, sources, *args, **options)
+        watch.differentiated(target, sources, gradients)
+        return gradients
 
     def watched_compile(self: Any, *args: Any, **options: Any) -> Any:
-        return compiled(self, *args, **options | {"jit_compile": False})
+        # XLA calls no Python, so Keras's fit must not use it.
+        return compile_model(self, *args, **options | {"jit_compile": False})
 
     with ExitStack() as stack:
         for where, name, replacement in (

@@ -1,178 +1,313 @@
-"""What a TensorFlow loop's calls and updates tell the doctor, put together to one observation a step.
+"""How the doctor observes a TensorFlow step: what its calls and updates show becomes one observation.
 
-Eager or traced alike: a traced step hands its tensors to Python at its end. Who puts the watched calls in
-the place of Keras's is tensorflow_attach.
+It works for eager and for traced steps: a traced step hands its tensors to Python at its end. attach.py
+replaces Keras's methods by the watched ones.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from minilm.backends.tensorflow.net import keras, tf
-from minilm.doctor.batch import batch_digest, continuing, is_close, look_at, moved_rows
-from minilm.doctor.records import Look, Observation
-from minilm.doctor.tensorflow.facts import Facts, is_state, plain
-from minilm.doctor.watching import Watching, axes_of, shares
+from minilm.doctor.batch import (
+    digest_batch,
+    has_details,
+    measure_embedding_changes,
+    measure_saturation,
+    measure_step,
+    share_continued,
+)
+from minilm.doctor.records import Observation, StepDetails
+from minilm.doctor.watching import Watching, norms_by_name, order_axes
 from minilm.records import Array
 
 __all__ = ["Watch"]
 
 
+@dataclass(frozen=True)
+class _Call:
+    """One call of the model: ids (B, T), its other arguments, its logits, and the gradients at them."""
+
+    ids: Any
+    other_arguments: tuple[Any, ...]
+    training: bool
+    logits: Any
+    logit_gradients: list[Any]
+
+
+@dataclass(frozen=True)
+class _Backward:
+    """One call of the tape: the model's call before it, the loss, and the gradients by id of the variable."""
+
+    call: _Call
+    loss: Any
+    raw: dict[int, Any]
+
+
 class Watch:
-    """What is known of the step that is under way, or that is being traced."""
+    """What is known of the step that is running, or that is being traced.
+
+    Args:
+        model: The Keras model to watch; None to take the first one that is called with ids.
+        optimizer: The optimizer to watch; None to take the first one that is used.
+        watching: Where the observations go.
+    """
 
     def __init__(self, model: Any, optimizer: Any, watching: Watching) -> None:
         self.model, self.optimizer, self.watching = model, optimizer, watching
         self.step = 1
-        self.begun: Any = None  # steps that the optimizer had taken before
-        self.call: dict[str, Any] | None = None
-        self.found: dict[str, Any] | None = None
-        self.last_look: Look | None = None
-        self.last: dict[str, Any] = {}
+        # Steps that the optimizer had made before it was watched.
+        self.earlier_steps: Any = None
+        self.call: _Call | None = None
+        self.backward: _Backward | None = None
+        self.last_details: StepDetails | None = None
+        # ids, vocab_size and the other arguments of the last step, for the probes.
+        self.last: tuple[Array, int, tuple[Any, ...]] | None = None
 
     def called(self, layer: Any, args: tuple[Any, ...], options: dict[str, Any], outputs: Any) -> Any:
-        """Keep what the model read and answered, behind a tap that sees the gradient at its logits."""
+        """Keep what the model read and answered.
+
+        Returns:
+            The outputs; the logits pass through an identity that keeps the gradient at them.
+        """
         if self.model is None and _reads_ids(layer, args):
             self.model = layer
         if layer is not self.model or not args or isinstance(args[0], keras.KerasTensor):
             return outputs
-        held = {
-            "ids": tf.convert_to_tensor(args[0]),
-            "rest": args[1:],
-            "training": bool(options.get("training")),
-        }
-        held["slopes"] = slopes = []
-        parts = tf.nest.flatten(outputs)
+        logits, *others = tf.nest.flatten(outputs)
+        gradients: list[Any] = []
 
         @tf.custom_gradient
-        def tap(values: Any) -> Any:
-            def pass_on(slope: Any) -> Any:
-                slopes.append(slope)
-                return slope
+        def keep_gradient(values: Any) -> Any:
+            def pass_on(gradient: Any) -> Any:
+                gradients.append(gradient)
+                return gradient
 
             return tf.identity(values), pass_on
 
-        held["logits"] = parts[0]
-        self.call = held
-        return tf.nest.pack_sequence_as(outputs, [tap(parts[0]), *parts[1:]])
+        ids = tf.convert_to_tensor(args[0])
+        self.call = _Call(ids, args[1:], bool(options.get("training")), logits, gradients)
+        return tf.nest.pack_sequence_as(outputs, [keep_gradient(logits), *others])
 
     def differentiated(self, loss: Any, sources: Any, gradients: Any) -> None:
-        """Keep the loss and the gradients as the tape gave them."""
+        """Keep the loss, and the gradients as the tape gave them."""
         if self.call is None or self.model is None or not isinstance(sources, (list, tuple)):
             return
-        held = {id(plain(one)): gradient for one, gradient in zip(sources, gradients, strict=True)}
-        self.found = self.call | {"loss": tf.reduce_sum(loss), "raw": held}
+        raw = {id(_variable(one)): gradient for one, gradient in zip(sources, gradients, strict=True)}
+        self.backward = _Backward(self.call, tf.reduce_sum(loss), raw)
 
-    def applied(self, optimizer: Any, apply: Any, gradients: list[Any], variables: Any) -> Any:
-        """Update, and put the step on record, now or each time that the trace runs."""
-        if self.found is None or self.optimizer not in (None, optimizer):
+    def applied(self, optimizer: Any, apply: Callable[..., Any], gradients: list[Any], variables: Any) -> Any:
+        """Make the update, and record the step: now, or each time that the trace runs."""
+        if self.backward is None or self.optimizer not in (None, optimizer):
             return apply(optimizer, gradients, variables)
-        if self.begun is None:
-            with tf.init_scope():  # its first step here need not be its first at all
-                self.begun = int(optimizer.iterations)
-        self.optimizer, found, self.found, self.call = optimizer, self.found, None, None
-        targets = list(variables if variables is not None else optimizer._trainable_variables)
-        used = dict(zip((id(plain(one)) for one in targets), gradients, strict=True))
-        weights = [plain(one) for one in self.model.trainable_variables]
+        if self.earlier_steps is None:
+            # The optimizer may have made steps before it was watched.
+            with tf.init_scope():
+                self.earlier_steps = int(optimizer.iterations)
+        backward, self.optimizer = self.backward, optimizer
+        self.backward = self.call = None
+        updated = variables if variables is not None else optimizer._trainable_variables
+        used = dict(zip((id(_variable(one)) for one in updated), gradients, strict=True))
+        weights = [_variable(one) for one in self.model.trainable_variables]
+        raw_norms = [_norm(backward.raw.get(id(one))) for one in weights]
+        used_norms = [self._clipped(_norm(used.get(id(one)))) for one in weights]
         before = [tf.identity(one) for one in weights]
-        raw = [_norm(found["raw"].get(id(one))) for one in weights]
-        kept = [self.clipped(_norm(used.get(id(one)))) for one in weights]
         answer = apply(optimizer, gradients, variables)
         after = [one.read_value() for one in weights]
-        moved = [tf.norm(new - old) for new, old in zip(after, before, strict=True)]
-        slope = found["slopes"][-1] if found["slopes"] else tf.zeros_like(found["logits"])
-        table = self.facts.place_of_table
-        rows = [] if table is None else [before[table], after[table]]
-        rest = [one for one in tf.nest.flatten(found["rest"]) if tf.is_tensor(one) and one.dtype.is_floating]
-        carried = tf.reduce_any([tf.reduce_any(one != 0) for one in rest]) if rest else tf.constant(False)
-        numbers = [tf.stack(one) for one in (raw, kept, moved, [tf.norm(one) for one in before])]
-        given = [found["ids"], found["logits"], slope, found["loss"], carried, *numbers, *rows]
-        fixed = {"training": found["training"], "rest": found["rest"] if tf.executing_eagerly() else ()}
-
-        def record(*values: Any) -> None:
-            self.record(fixed, *[np.asarray(value) for value in values])
-
-        if tf.executing_eagerly():
-            record(*given)
-        else:
-            tf.numpy_function(record, given, [])
+        updates = [tf.norm(new - old) for new, old in zip(after, before, strict=True)]
+        place = self.facts.place_of_embedding
+        tables = [] if place is None else [before[place], after[place]]
+        norms = [raw_norms, used_norms, updates, [tf.norm(one) for one in before]]
+        self._record_tensors(backward, [tf.stack(one) for one in norms], tables)
         return answer
 
-    def clipped(self, norm: Any) -> Any:
-        """A gradient's norm after what the optimizer itself clips, each variable alone."""
+    def _record_tensors(self, backward: _Backward, norms: list[Any], tables: list[Any]) -> None:
+        """Hand the tensors of a step to `record`, at once or from inside the trace."""
+        call = backward.call
+        states = [one for one in tf.nest.flatten(call.other_arguments) if tf.is_tensor(one)]
+        nonzero = [tf.reduce_any(one != 0) for one in states if one.dtype.is_floating]
+        carried = tf.reduce_any(nonzero) if nonzero else tf.constant(False)
+        gradient = call.logit_gradients[-1] if call.logit_gradients else tf.zeros_like(call.logits)
+        tensors = [call.ids, call.logits, gradient, backward.loss, carried, *norms, *tables]
+        # Tensors of a trace have no value after it.
+        other_arguments = call.other_arguments if tf.executing_eagerly() else ()
+
+        def record(*values: Any) -> None:
+            self.record(call.training, other_arguments, *[np.asarray(value) for value in values])
+
+        if tf.executing_eagerly():
+            record(*tensors)
+        else:
+            tf.numpy_function(record, tensors, [])
+
+    def _clipped(self, norm: Any) -> Any:
+        """Return a gradient's norm after the optimizer's own clip of each variable alone."""
         bound = getattr(self.optimizer, "clipnorm", None)
         return norm if bound is None else tf.minimum(norm, tf.cast(bound, norm.dtype))
 
     def record(
-        self, fixed: dict[str, Any], ids: Array, logits: Array, slope: Array, loss: Array, carried: Array,
-        raw: Array, used: Array, moved: Array, sizes: Array, *rows: Array,
+        self, training: bool, other_arguments: tuple[Any, ...], ids: Array, logits: Array, gradient: Array,
+        loss: Array, carried: Array, raw: Array, used: Array, updates: Array, sizes: Array, *tables: Array,
     ) -> None:  # fmt: skip
-        """One step in NumPy: an observation."""
-        facts, names = self.facts, self.facts.names
-        continues, look = continuing(self.last_look, ids), None
-        if is_close(self.step):
-            look = self.look(
-                ids, logits, slope, float(loss), shares(names, moved), shares(names, sizes), rows
+        """Record one step, given in NumPy.
+
+        Args:
+            training: The model's mode.
+            other_arguments: What the model was called with besides ids.
+            ids: (B, T).
+            logits: (B, T, V).
+            gradient: (B, T, V), the gradient at the logits.
+            loss: (), the loss.
+            carried: (), True where the model got a state that is not zero.
+            raw: Gradient norms of the trainable variables from the tape.
+            used: The same norms as the update used them.
+            updates: The norms of their updates.
+            sizes: Their norms before the update.
+            tables: The embedding (V, E) before and after the update, or nothing.
+        """
+        facts = self.facts
+        names, vocab_size = facts.names, facts.vocab_size(logits)
+        continues, details = share_continued(self.last_details, ids), None
+        outputs = order_axes(ids, logits, vocab_size) if has_details(self.step) else None
+        if outputs is not None:
+            details = measure_step(
+                ids,
+                outputs,
+                order_axes(ids, gradient, vocab_size),  # type: ignore[arg-type]
+                float(loss),
+                updates=norms_by_name(names, updates),
+                sizes=norms_by_name(names, sizes),
+                moved=measure_embedding_changes(ids, *tables) if tables else (),
+                gates=facts.saturation(ids),
             )
-        self.last_look = look
-        self.last = {"vocab_size": facts.vocab_size(logits), "ids": ids, "rest": fixed["rest"]}
-        seen = Observation(
-            step=self.begun + self.step, loss=float(loss), vocab_size=self.facts.vocab_size(logits),
-            batch=batch_digest(ids), raw=shares(names, raw), used=shares(names, used),
-            training=fixed["training"], modal=facts.modal, carried=bool(carried), continues=continues,
+        self.last_details = details
+        self.last = (ids, vocab_size, other_arguments)
+        observation = Observation(
+            step=self.earlier_steps + self.step, loss=float(loss), vocab_size=vocab_size,
+            batch=digest_batch(ids), raw=norms_by_name(names, raw), used=norms_by_name(names, used),
+            training=training, modal=facts.modal, carried=bool(carried), continues=continues,
             rate=float(self.optimizer.learning_rate), optimizer=type(self.optimizer).__name__,
-            embedding=facts.table_name, absent=facts.absent, look=look,
+            embedding=facts.embedding_name, absent=facts.absent, look=details,
         )  # fmt: skip
         self.step += 1
-        self.watching.add(seen)
-
-    def look(self, ids: Array, logits: Array, slope: Array, loss: float, updates: dict[str, float],
-             sizes: dict[str, float], rows: Sequence[Array]) -> Look | None:  # fmt: skip
-        """The close look at a step, or None where the outputs are no logits for each id."""
-        vocab_size = self.facts.vocab_size(logits)
-        outputs = axes_of(ids, logits, vocab_size)
-        if outputs is None:
-            return None
-        moved = moved_rows(ids, *rows) if rows else ()
-        gradient: Any = axes_of(ids, slope, vocab_size)
-        look = look_at(
-            ids, outputs, gradient, loss,
-            updates=updates, sizes=sizes, moved=moved, gates=self.facts.gates(ids),
-        )  # fmt: skip
-        return look
+        self.watching.add(observation)
 
     def end(self) -> None:
-        """Probe the model on the last batch, its states and generators set back each time."""
-        if self.model is None or not self.last:
+        """Probe the model on the last batch; its seeds are reset before each reading."""
+        if self.model is None or self.last is None:
             return
-        states = [one for one in self.model.variables if is_state(one)]
-        seeds = [(one, np.asarray(one)) for one in states if "seed" in one.path]
+        ids, vocab_size, other_arguments = self.last
+        seeds = [one for one in self.model.variables if _is_state(one) and "seed" in one.path]
+        first_seeds = [np.asarray(one) for one in seeds]
 
         def read(ids: Array) -> Array:
-            outputs = tf.nest.flatten(self.model(tf.constant(ids), *self.last["rest"]))[0]
-            return axes_of(ids, np.asarray(outputs), self.facts.vocab_size(outputs))  # type: ignore[return-value]
+            outputs = tf.nest.flatten(self.model(tf.constant(ids), *other_arguments))[0]
+            return order_axes(ids, np.asarray(outputs), vocab_size)  # type: ignore[return-value]
 
         def reseed() -> None:
-            for one, value in seeds:
-                one.assign(value)
+            for seed, value in zip(seeds, first_seeds, strict=True):
+                seed.assign(value)
 
-        self.watching.ask(read, self.last["ids"], self.last["vocab_size"], reseed)
+        self.watching.probe(read, ids, vocab_size, reseed)
 
     @property
     def facts(self) -> Facts:
-        """What is known of the model; asked anew, for a loop may change it."""
+        """What is known of the model; read again each time, because a loop may change it."""
         return Facts(self.model)
 
 
+class Facts:
+    """What the doctor reads from a Keras model: its embedding, its gates, what gets no update."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+
+    @property
+    def parts(self) -> list[Any]:
+        """The model and every layer in it; Keras builds layers at their first call."""
+        return list(self.model._flatten_layers())
+
+    @property
+    def embedding(self) -> Any:
+        """The first embedding layer, or None."""
+        return next((part for part in self.parts if isinstance(part, keras.layers.Embedding)), None)
+
+    @property
+    def embedding_name(self) -> str | None:
+        """The name of the embedding's variable."""
+        return None if self.embedding is None else _name(self.embedding.embeddings)
+
+    @property
+    def place_of_embedding(self) -> int | None:
+        """The index of the embedding among the trainable variables."""
+        weights = [id(_variable(one)) for one in self.model.trainable_variables]
+        wanted = None if self.embedding is None else id(_variable(self.embedding.embeddings))
+        return weights.index(wanted) if wanted in weights else None
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the trainable variables."""
+        return [_name(one) for one in self.model.trainable_variables]
+
+    @property
+    def modal(self) -> bool:
+        """True where training=True and training=False compute different things."""
+        shares = [getattr(part, name, 0) for part in self.parts for name in ("rate", "dropout")]
+        dropout = any(share > 0 for share in shares if isinstance(share, float))
+        return dropout or any(isinstance(part, keras.layers.BatchNormalization) for part in self.parts)
+
+    @property
+    def absent(self) -> dict[str, str]:
+        """The weights that cannot get an update, each with the reason."""
+        trained = {id(_variable(one)) for one in self.model.trainable_variables}
+        others = [one for one in self.model.weights if id(_variable(one)) not in trained]
+        return {_name(one): "its trainable is False" for one in others if not _is_state(one)}
+
+    def vocab_size(self, outputs: Any) -> int:
+        """Return the number of embeddings, or the last axis of the outputs."""
+        return outputs.shape[-1] if self.embedding is None else self.embedding.input_dim
+
+    def saturation(self, ids: Array) -> dict[str, float]:
+        """Return the saturation of the first LSTM's gates on ids (B, T), where it reads the embedding."""
+        lstm = next((part for part in self.parts if isinstance(part, keras.layers.LSTM)), None)
+        if lstm is None or not lstm.built or self.embedding is None or not lstm.use_bias:
+            return {}
+        cell = lstm.cell
+        variables = {"kernel": cell.kernel, "recurrent": cell.recurrent_kernel, "bias": cell.bias}
+        weights = {name: np.asarray(one) for name, one in variables.items()}
+        weights["embedding"] = np.asarray(self.embedding.embeddings)
+        if len(weights["kernel"]) != weights["embedding"].shape[1]:
+            return {}
+        return measure_saturation(ids, weights)
+
+
+def _variable(variable: Any) -> Any:
+    """Return TensorFlow's own variable of a Keras one."""
+    return variable.value if isinstance(variable, keras.Variable) else variable
+
+
+def _name(variable: Any) -> str:
+    """Return Keras's path of a variable, or TensorFlow's name."""
+    return getattr(variable, "path", variable.name)
+
+
+def _is_state(variable: Any) -> bool:
+    """Return True for a variable that is no weight: a seed, a kept state, a moving mean."""
+    words = ("seed", "state", "moving")
+    return any(word in variable.path for word in words) or "int" in str(variable.dtype)
+
+
 def _norm(gradient: Any) -> Any:
-    """Norm of a gradient, its slices summed first; 0 where there is none."""
+    """Return the norm of a gradient, its slices summed first; 0 where there is none."""
     return tf.constant(0.0) if gradient is None else tf.norm(tf.convert_to_tensor(gradient))
 
 
 def _reads_ids(layer: Any, args: tuple[Any, ...]) -> bool:
+    """Return True for a model that is called with ids (B, T)."""
     if not isinstance(layer, keras.Model) or not args or isinstance(args[0], keras.KerasTensor):
         return False
     ids = tf.convert_to_tensor(args[0])

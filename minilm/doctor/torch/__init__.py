@@ -1,1 +1,1 @@
-"""How the doctor watches a PyTorch loop."""
+"""The doctor at PyTorch loops; only these modules of the doctor import torch."""

@@ -1,7 +1,6 @@
-"""The doctor at a PyTorch loop: hooks on the model and the optimizer, for as long as a `with` lasts.
+"""Attach the doctor to a PyTorch loop: hooks on model and optimizer, while a `with` block runs.
 
-The loop is not changed, nor any number of it; what a step did is told by the gradients as backward left
-them, as the update met them, and as they stood before the next forward pass.
+The hooks change neither the loop nor any of its numbers.
 """
 
 from __future__ import annotations
@@ -24,10 +23,16 @@ __all__ = ["attach"]
 def attach(
     model: nn.Module | None = None, optimizer: Any = None, *, limit: int | None = None
 ) -> Iterator[Watching]:
-    """Watch a loop over a model and its optimizer; both are found as they are used where not given.
+    """Watch a training loop while the `with` block runs; at its end the model is probed.
 
-    The model is a module that is called with ids (B, T) and answers with logits (B, T, V), alone or first in
-    a tuple; limit: steps after which Enough is raised. At the end the model is probed.
+    Args:
+        model: A module that is called with ids (B, T) and answers with logits (B, T, V), alone or first in a
+            tuple; None to find it at its first call.
+        optimizer: Its optimizer; None to find it at its first step.
+        limit: Number of steps after which Enough is raised; None for no limit.
+
+    Yields:
+        The records of the run.
     """
     watch = Watch(model, optimizer, Watching(limit))
     backward, zero, zero_all = Tensor.backward, optimizers.Optimizer.zero_grad, nn.Module.zero_grad
@@ -38,7 +43,8 @@ def attach(
         watch.after_backward(loss)
 
     def watched_zero(self: Any, *args: Any, **options: Any) -> None:
-        watch.complete()
+        # The gradients of the last step are about to be lost.
+        watch.complete_step()
         method: Any = zero if isinstance(self, optimizers.Optimizer) else zero_all
         method(self, *args, **options)
 
@@ -48,6 +54,7 @@ def attach(
         optimizers.register_optimizer_step_pre_hook(watch.before_step),
         optimizers.register_optimizer_step_post_hook(watch.after_step),
     ]
+    # PyTorch has no hooks for backward and zero_grad, so the methods are replaced.
     Tensor.backward = watched_backward  # type: ignore[method-assign]
     optimizers.Optimizer.zero_grad = nn.Module.zero_grad = watched_zero  # type: ignore[method-assign]
     try:
