@@ -1,6 +1,6 @@
-"""The command minilm: each sub-command parses, calls and renders; its module is loaded when it is named.
+"""The command minilm. A sub-command parses its options, calls the library and shows what comes back.
 
-`minilm --help` must answer at once, so no sub-command is imported before it is asked for.
+`minilm --help` must answer at once, so a sub-command's module is imported only when the sub-command is named.
 """
 
 from __future__ import annotations
@@ -15,31 +15,35 @@ import click
 from click.exceptions import NoArgsIsHelpError
 
 from minilm.errors import MinilmError
+from minilm.workflows.codec import tokenizer_errors
 
 __all__ = ["main"]
 
-COMMANDS = {  # name -> (module, one line)
-    "demo": ("minilm.cli.demo", "The whole product in about a minute, with an HTML report."),
-    "generate": ("minilm.cli.generate", "Stream text and see how every token was chosen."),
+# Name: (module, one line of help).
+COMMANDS = {
+    "demo": ("minilm.cli.demo", "See everything once, in about a minute, with an HTML report."),
+    "generate": ("minilm.cli.generate", "Write text and see how every token was chosen."),
     "train": ("minilm.cli.train", "Train a tokenizer and an LSTM on a text or on stories."),
-    "compare": ("minilm.cli.compare.backends", "Hold two frameworks side by side on equal weights."),
-    "twin": ("minilm.cli.twin", "Two models in lockstep with the same dice; where they part."),
-    "lesson": ("minilm.cli.lesson", "The course: list, start and check its lessons."),
-    "debug": ("minilm.cli.debug.group", "Step through a generation or a training: on, back, otherwise."),
-    "tokenizer": ("minilm.cli.tokenizer", "Train, encode, and explain merge by merge."),
-    "stages": ("minilm.cli.stages", "The sampling stages, how each is written, presets, dialects."),
-    "score": ("minilm.cli.score", "Surprisal, rank and candidates of a given text; perplexity."),
-    "inside": ("minilm.cli.inside", "Gates, memory, attention, logit lens, neighbours and units."),
-    "trace": ("minilm.cli.trace.show", "A recorded run: show, plot, html, csv, diff, check, replay, sweep."),
-    "check-setup": ("minilm.cli.check_setup", "What this machine can run, and how to mend the rest."),
-    "doctor": ("minilm.cli.doctor", "Find what is wrong with a training loop; the bug museum."),
-    "bench": ("minilm.cli.bench", "Speed of every backend, as ratios to the plain framework."),
+    "compare": ("minilm.cli.compare.backends", "Compare two frameworks on equal weights."),
+    "lesson": ("minilm.cli.lesson", "Take the course: list, start and check its lessons."),
+    "debug": ("minilm.cli.debug.group", "Step through a generation or a training, forward and back."),
+    "score": ("minilm.cli.score", "Measure how well a model predicts a given text."),
+    "inside": ("minilm.cli.inside", "Look inside: gates, memory, attention, logit lens, units."),
+    "stages": ("minilm.cli.stages", "List the sampling stages, presets and dialects."),
+    "tokenizer": ("minilm.cli.tokenizer", "Train a tokenizer, encode text, explain every merge."),
+    "trace": ("minilm.cli.trace.show", "Show, draw, compare, check and replay a recorded run."),
+    "twin": ("minilm.cli.twin", "Run two models step by step until their texts differ."),
+    "doctor": ("minilm.cli.doctor", "Find what is wrong with a training loop."),
+    "check-setup": ("minilm.cli.check_setup", "Check what this machine can run, and how to fix the rest."),
+    "bench": ("minilm.cli.bench", "Measure the speed of every backend."),
 }
+
+# `minilm --help` shows these, `minilm --help-all` all.
 FIRST_HOUR = ("demo", "generate", "train", "compare", "lesson")
 
 
 class _Commands(click.Group):
-    """Sub-commands by name, imported one at a time; help lists five, --help-all every one."""
+    """The sub-commands by name. Help lists the first five, --help-all lists every one."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -64,7 +68,8 @@ def _help_all(ctx: click.Context, _parameter: click.Parameter, asked: bool) -> N
 
 @click.command(
     cls=_Commands,
-    epilog="Example: minilm generate --prompt 'Once upon a time' --max-tokens 5",
+    epilog="Example: minilm generate --prompt 'Once upon a time' --max-tokens 5\n\n\b\n"
+    "In Python: minilm.open().text('Once upon a time', 'Temperature(0.8) TopK(40)', max_tokens=5)",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.option(
@@ -77,48 +82,52 @@ def _help_all(ctx: click.Context, _parameter: click.Parameter, asked: bool) -> N
 )
 @click.version_option(package_name="minilm")
 def command() -> None:
-    """A glass box for language models: train small ones, and watch every token being chosen."""
+    """Train small language models, and see how every token is chosen."""
 
 
 def main() -> None:
-    """Run the command line; a user's mistake is one line and exit code 2."""
-    if sys.stdout is None:  # closed by the shell (>&-): what is written to files and said of errors goes on
+    """Run the command line. A user's mistake is one line on standard error and exit code 2."""
+    if sys.stdout is None:
+        # The shell closed it (>&-). Files are still written, and errors are still shown.
         sys.stdout = io.TextIOWrapper(io.FileIO(os.devnull, "w"), encoding="utf-8")
     try:
-        code = command(standalone_mode=False)
-    except NoArgsIsHelpError as error:  # a group without a command: its help as it is, on standard error
+        with tokenizer_errors():
+            code = command(standalone_mode=False)
+    except NoArgsIsHelpError as error:
+        # A group without a sub-command shows its help.
         error.show()
         sys.exit(error.exit_code)
     except click.ClickException as error:
-        _leave(error.format_message().replace("\n", " ") + _see(error), error.exit_code)
+        _leave(error.format_message().replace("\n", " ") + _help_of(error), error.exit_code)
     except click.Abort:
         _leave("stopped", 130)
     except OSError as error:
-        os.dup2(
-            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
-        )  # or Python complains once more at exit
-        if isinstance(error, BrokenPipeError):
-            sys.exit(1)
-        place = "" if error.filename is None else f" {error.filename}"
-        _leave(f"The system refuses to read or write{place}: {error.strerror or error}", 2)
-    except ValueError as error:
-        from tokenizer import TokenizerError  # loaded here, where all went wrong, so that --help is quick
-
-        if not isinstance(error, MinilmError | TokenizerError):
-            raise
+        _leave_output(error)
+    except MinilmError as error:
         _leave(str(error), 2)
     else:
         sys.exit(code if isinstance(code, int) else 0)
 
 
-def _see(error: click.ClickException) -> str:
-    """Where to read on, for a mistake in the use of a command."""
+def _help_of(error: click.ClickException) -> str:
+    """Return where to read on, for a mistake in the use of a command."""
     context = error.ctx if isinstance(error, click.UsageError) else None
     return f" See: {context.command_path} --help" if context else ""
 
 
+def _leave_output(error: OSError) -> NoReturn:
+    """End where a file or the output cannot be read or written, such as a pipe whose reader is gone."""
+    # Python writes what is left in standard output when it ends, and would complain a second time.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if isinstance(error, BrokenPipeError):
+        sys.exit(1)
+    place = "" if error.filename is None else f" {error.filename}"
+    _leave(f"The system refuses to read or write{place}: {error.strerror or error}", 2)
+
+
 def _leave(line: str, code: int) -> NoReturn:
-    from minilm.faces.visible import visible  # a name that was typed may hold anything
+    # A name that was typed may hold control characters.
+    from minilm.faces.visible import visible
 
     click.echo(f"minilm: {visible(line, keep='')}", err=True)
     sys.exit(code)

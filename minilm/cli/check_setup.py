@@ -16,7 +16,8 @@ __all__ = ["command"]
 
 @click.command(
     "check-setup",
-    epilog="Example: minilm check-setup\n\nIn Python: minilm.workflows.setup_check.check_setup()",
+    epilog="Example: minilm check-setup\n\n\b\n"
+    "In Python: from minilm.workflows.setup_check import check_setup; check_setup()",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 @click.pass_context

@@ -15,8 +15,8 @@ __all__ = ["command"]
 
 
 @click.command(
-    epilog="Example: minilm demo --out my-demo --steps 100\n\n"
-    "In Python: minilm.workflows.demo.run_demo(minilm.workflows.demo.DemoRequest())"
+    epilog="Example: minilm demo --out my-demo --steps 100\n\n\b\n"
+    "In Python: from minilm.workflows.demo import DemoRequest, run_demo; run_demo(DemoRequest())"
 )
 @click.option("--out", metavar="DIR", help="A new folder for all that it makes; demo by default.")
 @click.option("--steps", default=RECIPE.steps, show_default=True, help="Training steps of the LSTM.")

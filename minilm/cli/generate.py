@@ -17,7 +17,7 @@ from minilm.errors import MinilmError
 from minilm.faces import text
 from minilm.faces.scores import score_table, score_total
 from minilm.generation import Cursor
-from minilm.generation.score import score, total
+from minilm.generation.score import total
 from minilm.records import Step
 from minilm.trace.writer import TraceWriter, new_trace
 from minilm.workflows.generate import run_until
@@ -62,6 +62,7 @@ class GenerateRequest(RunOptions):
 
 @click.command(
     epilog="Example: minilm generate --prompt 'Once upon a time' --temperature 0.8 --top-k 40 --max-tokens 5"
+    "\n\n\b\nIn Python: minilm.open().stream('Once upon a time', 'Temperature(0.8) TopK(40)', max_tokens=5)"
 )
 @run_options(20, "The most new tokens; 0 shows the table of the next token alone.")
 @click.option("--show", type=click.Choice(["text", "brief", "full"]), default="brief", show_default=True)
@@ -78,7 +79,7 @@ def command(request: GenerateRequest) -> None:
     opened = request.open()
     cursor = request.start(opened)
     if request.score_prompt:
-        tokens = list(score(opened.model, opened.codec, cursor.ids.tolist()))
+        tokens = list(opened.score(cursor.ids.tolist()))
         text.write(f"{score_table(tokens)}\n\n{score_total(total(tokens))}", sys.stdout, end="\n\n")
     with contextlib.ExitStack() as stack:
         writers = [stack.enter_context(writer) for writer in _writers(cursor, request)]

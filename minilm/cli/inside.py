@@ -233,7 +233,7 @@ def _memory(request: LogitRequest) -> None:
 @_subcommand("attention", _HF, _LAYER)
 @takes(LayerRequest)
 def _attention(request: LayerRequest) -> None:
-    """Show where the heads of a transformer look from the last token."""
+    """Show where the heads of a transformer look."""
     prompt = request.read_prompt()
     request.check_layer(prompt.opened.model, "attention")
     reading = prompt.read("attention")

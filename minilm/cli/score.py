@@ -14,7 +14,7 @@ from minilm.cli.options.text_files import text_of_file
 from minilm.errors import MinilmError
 from minilm.faces import text as text_face
 from minilm.faces.scores import score_table, score_total
-from minilm.generation.score import TextScore, TokenScore, score, total
+from minilm.generation.score import TextScore, TokenScore, total
 from minilm.trace.json import as_json, dumps
 
 __all__ = ["ScoreRequest", "command"]
@@ -41,7 +41,10 @@ class ScoreRequest(ModelOptions):
     as_lines: bool
 
 
-@click.command(epilog="Example: minilm score 'Once upon a time there was a little fox.'")
+@click.command(
+    epilog="Example: minilm score 'Once upon a time there was a little fox.'\n\n\b\n"
+    "In Python: minilm.open().score('Once upon a time there was a little fox.')"
+)
 @click.argument("text", required=False)
 @model_options
 @click.option("--file", metavar="FILE", help="Score the text of a file (UTF-8) instead.")
@@ -57,7 +60,7 @@ def command(request: ScoreRequest) -> None:
     text = _text_of(request)
     opened = request.open()
     ids = opened.codec.encode(text, special=True) if text else []
-    records = score(opened.model, opened.codec, ids, top=1 if request.summary else request.top)
+    records = opened.score(ids, top=1 if request.summary else request.top)
     if request.summary:
         _print_summary(records, len(ids), request.as_lines)
         return

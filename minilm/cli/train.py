@@ -32,7 +32,7 @@ class TrainRequest(TrainingRequest):
 
 
 @click.command(
-    epilog="Example: minilm train --out stories-run --steps 20 --hidden 32\n\n"
+    epilog="Example: minilm train --out stories-run --steps 20 --hidden 32\n\n\b\n"
     "In Python: minilm.Training(steps=20, hidden=32, out='stories-run')"
 )
 @click.option("--out", required=True, metavar="DIR", help="A new folder for checkpoints and the model.")

@@ -29,8 +29,9 @@ from minilm.training.corpus import from_storyland
 from minilm.training.fit import Schedule, evaluate, fit
 from minilm.training.storyland.entropy import Floor, floor
 from minilm.training.storyland.stories import storyland
+from minilm.workflows.codec import tokenizer_errors
 from minilm.workflows.demo_report import write_report
-from minilm.workflows.open import open_model, tokenizer_errors
+from minilm.workflows.open import open_model
 
 __all__ = [
     "STAGES",

@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterable, Sequence
 from minilm.builtin import PROMPT
 from minilm.conditions import Condition
 from minilm.errors import MinilmError
-from minilm.generation import Cursor, start
+from minilm.generation import Cursor
 from minilm.generation.breakpoints import holds
 from minilm.protocols import TextCodec
 from minilm.records import Step
@@ -46,12 +46,10 @@ def start_run(
             text are watched, so that a condition may speak of `p_eos`.
 
     Raises:
-        MinilmError: For a chat without a template, and for what `minilm.start` refuses.
+        MinilmError: For a chat without a template, and for what `Opened.start` refuses.
     """
     ending = opened.eos_ids if breakpoints else ()
-    return start(
-        opened.model,
-        opened.codec,
+    return opened.start(
         _chat_ids(opened.codec, prompt) if chat else prompt or opened.codec.encode("", special=True),
         stages,
         seed,
@@ -59,7 +57,6 @@ def start_run(
         stop=stop,
         top=top,
         watch=list(dict.fromkeys((*watch, *ending))),
-        eos_ids=opened.eos_ids,
     )
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from minilm import backends, builtin
 from minilm.errors import MinilmError
@@ -18,11 +17,9 @@ from minilm.protocols import Inspectable, LanguageModel, TextCodec
 from minilm.records import Array, Reading, Step
 from minilm.sampling.stage import Stage
 from minilm.storage.model_folder import read_model
+from minilm.workflows.codec import load_codec
 
-if TYPE_CHECKING:
-    from tokenizer import Tokenizer
-
-__all__ = ["Opened", "load_codec", "open_model", "open_saved_places", "tokenizer_errors", "wrap_net"]
+__all__ = ["Opened", "open_model", "open_saved_places", "wrap_net"]
 
 _BUILTIN = {"stories": builtin.folder}
 
@@ -242,28 +239,6 @@ def wrap_net(net: Any, codec: TextCodec | None) -> Opened:
     model = net if isinstance(net, LanguageModel) else backends.wrap(net, codec)
     ends = (codec.special_ids["eos"],) if "eos" in codec.special_ids else ()
     return Opened(model, codec, ends)
-
-
-def load_codec(path: str | Path) -> Tokenizer:
-    """Load a tokenizer's .model file. Raises MinilmError for a file that is missing, foreign or damaged."""
-    import tokenizer
-
-    with tokenizer_errors():
-        return tokenizer.load(path)
-
-
-@contextmanager
-def tokenizer_errors() -> Iterator[None]:
-    """Turn a TokenizerError into a MinilmError, so that a user of minilm meets one class of errors."""
-    try:
-        yield
-    except ValueError as error:
-        # Imported here, where it has been loaded if it was raised, so that other errors cost nothing.
-        from tokenizer import TokenizerError
-
-        if not isinstance(error, TokenizerError):
-            raise
-        raise MinilmError(str(error)) from error
 
 
 def _folder_of(source: str | None) -> Path:

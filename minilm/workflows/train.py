@@ -26,7 +26,8 @@ from minilm.training.fit import Schedule, fit, planned_steps
 from minilm.training.storyland.entropy import Floor, floor
 from minilm.training.storyland.stories import storyland
 from minilm.training.timeline.timeline import Timeline
-from minilm.workflows.open import Opened, load_codec, tokenizer_errors
+from minilm.workflows.codec import load_codec, tokenizer_errors
+from minilm.workflows.open import Opened
 from minilm.workflows.workers import agree, leave, model_of_worker, updates_made
 
 if TYPE_CHECKING:

@@ -316,11 +316,10 @@ def test_generate_writes_the_logits_beside_the_trace(tmp_path, monkeypatch):
     import numpy as np
 
     from minilm.cli import generate
+    from minilm.workflows.open import Opened
 
-    class Opened:
-        model, codec, eos_ids = backends.create("numpy", ModelConfig(97, 8, 8, seed=1)), Letters(), (0,)
-
-    monkeypatch.setattr(generate.GenerateRequest, "open", lambda self: Opened())
+    opened = Opened(backends.create("numpy", ModelConfig(97, 8, 8, seed=1)), Letters(), (0,))
+    monkeypatch.setattr(generate.GenerateRequest, "open", lambda self: opened)
     path = tmp_path / "run.jsonl"
     options = ["generate", "--prompt", "Once", "--max-tokens", "5", "--trace", str(path), "--logits"]
     result = CliRunner().invoke(minilm, options)

@@ -94,7 +94,7 @@ def test_what_cannot_be_opened_is_named_in_one_line(source, codec, named):
 
 
 def test_a_damaged_tokenizer_is_minilms_error(tmp_path):
-    from minilm.workflows.open import load_codec
+    from minilm.workflows.codec import load_codec
 
     (tmp_path / "tokenizer.model").write_bytes(b"nothing of the kind")
     with pytest.raises(MinilmError, match="SentencePiece model"):

@@ -35,7 +35,11 @@ class DebugGenerateRequest(RunOptions):
     window: int | None
 
 
-@click.command(epilog="Example: minilm debug generate --prompt 'Once upon a time' --break 'rank > 3'")
+@click.command(
+    epilog="Example: minilm debug generate --prompt 'Once upon a time' --break 'rank > 3'\n\n\b\n"
+    "In Python: from minilm.generation import open_session; "
+    "open_session(minilm.open().start('Once upon a time')).with_breakpoint('rank > 3').running()"
+)
 @run_options(100, "The most new tokens.")
 @click.option("--script", metavar="FILE", help="Read the commands from a file, one a line, echoed.")
 @click.option("--show", type=click.Choice(["brief", "full"]), default="brief", show_default=True)

@@ -17,7 +17,10 @@ from minilm.cli.debug import (
 __all__ = ["command"]
 
 
-@click.group(epilog="Example: minilm debug generate --prompt 'Once upon a time'")
+@click.group(
+    epilog="Example: minilm debug generate --prompt 'Once upon a time'\n\n\b\n"
+    "In Python: minilm.open().start('Once upon a time').advance().peek()"
+)
 def command() -> None:
     """Step forward and back through a run, look at everything, and change it on the way."""
 

@@ -17,6 +17,7 @@ from minilm.errors import MinilmError
 from minilm.faces import console
 from minilm.faces.layout import WIDTH, align, clip
 from minilm.faces.visible import visible
+from minilm.workflows.codec import tokenizer_errors
 
 __all__ = [
     "Action",
@@ -90,17 +91,12 @@ def run_commands(
 
 def _run(action: Action[State], argument: str, state: State) -> State:
     try:
-        after = action.run(state, argument)
+        with tokenizer_errors():
+            after = action.run(state, argument)
         return state if after is None else after
     except KeyboardInterrupt:
         say("interrupted; nothing has changed")
-    except ValueError as error:
-        # Loaded here, where an error has happened already, so that --help is quick.
-        from tokenizer import TokenizerError
-
-        # Any other ValueError is a fault of the program, which must not be hidden.
-        if not isinstance(error, MinilmError | TokenizerError):
-            raise
+    except MinilmError as error:
         say(f"refused: {error}")
     return state
 

@@ -70,7 +70,12 @@ class DebugPromptRequest(TimelineOptions):
             raise MinilmError(f"--every must be 1 or more, got {self.every}")
 
 
-@click.command(epilog="Example: minilm debug prompt --prompt 'Once upon a' --word time --steps 6 --hidden 32")
+@click.command(
+    epilog="Example: minilm debug prompt --prompt 'Once upon a' --word time --steps 6 --hidden 32\n\n\b\n"
+    "In Python: from minilm.comparison.training import places, through_training; "
+    "run = minilm.Training(steps=6, hidden=32); "
+    "through_training(places(run.timeline(), [0, 6]), run.codec, 'Once upon a', word='time')"
+)
 @click.option("--models", multiple=True, metavar="DIR", help="A saved model or checkpoint, in this order.")
 @click.option("--prompt", default=PROMPT, show_default=True, help="The text that each place goes on from.")
 @click.option(

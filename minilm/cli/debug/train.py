@@ -27,7 +27,10 @@ class DebugTrainRequest(TimelineOptions):
     script: str | None
 
 
-@click.command(epilog="Example: minilm debug train --steps 40 --hidden 32")
+@click.command(
+    epilog="Example: minilm debug train --steps 40 --hidden 32\n\n\b\n"
+    "In Python: minilm.Training(steps=40, hidden=32).timeline().next()"
+)
 @click.option("--script", metavar="FILE", help="Read the commands from a file, one a line, echoed.")
 @timeline_options
 @takes(DebugTrainRequest)
