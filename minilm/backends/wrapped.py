@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from minilm.backends.checks import check_ids, check_rows
-from minilm.errors import MinilmError
+from minilm.errors import MinilmError, first_line
 from minilm.protocols import TextCodec
 from minilm.records import Array, Reading, frozen_array
 
@@ -88,7 +88,7 @@ class WrappedModel:
         try:
             answer = self._adapter.call(tokens[None], state)
         except Exception as error:
-            line = " ".join(str(error).split())[:200]
+            line = first_line(str(error), 200, join=True)
             raise MinilmError(
                 f"{self.name} could not read ids of shape (1, {len(tokens)}): {type(error).__name__}: {line}"
             ) from error

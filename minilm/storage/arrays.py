@@ -15,7 +15,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from minilm.errors import MinilmError
+from minilm.errors import MinilmError, first_line
 from minilm.records import Array
 
 __all__ = ["array_digest", "arrays_from_bytes", "arrays_to_bytes"]
@@ -99,5 +99,5 @@ def _digests(data: bytes, source: str) -> dict[str, str]:
 
 
 def _damaged(source: str, what: str) -> MinilmError:
-    line = " ".join(what.split())
-    return MinilmError(f"{source} is damaged: {line[:200]}; take another copy or train it again")
+    reason = first_line(what, 200, join=True)
+    return MinilmError(f"{source} is damaged: {reason}; take another copy or train it again")

@@ -17,7 +17,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2Config, GPT2LM
 from minilm.backends.huggingface.files import check_complete, check_folder, silence
 from minilm.backends.huggingface.training import HuggingFaceModel
 from minilm.dice import generator
-from minilm.errors import MinilmError
+from minilm.errors import MinilmError, first_line
 
 __all__ = ["HuggingFaceModel", "create_gpt2", "open_model", "wrap_model"]
 
@@ -100,6 +100,5 @@ def _name(source: str) -> str:
 
 
 def _one_line(source: str, error: Exception, local: bool) -> str:
-    reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
     what = "cannot be opened" if local else "was not found here and could not be had from the hub"
-    return f"{source} {what}: {reason[:300]}"
+    return f"{source} {what}: {first_line(error)}"

@@ -23,7 +23,7 @@ from minilm.backends.checks import check_batch, check_dtype
 from minilm.backends.processes import LostWorkerError, Worker, this_worker
 from minilm.backends.torch.lstm import TorchLSTM
 from minilm.backends.torch.net import canonical_view, find_device, view
-from minilm.errors import MinilmError
+from minilm.errors import MinilmError, first_line
 from minilm.model_config import check_config
 from minilm.records import Array, Gradients, ModelConfig
 from minilm.weights import LazyArrays
@@ -197,5 +197,4 @@ def _name_lost_workers() -> Iterator[None]:
 
 def _line(error: Exception) -> str:
     """Return the reason alone, without the place in PyTorch's source and without its advice."""
-    first = str(error).partition("\n")[0].strip()
-    return re.sub(r"^\[[^]]*\] ", "", first).partition(". ")[0][:200]
+    return re.sub(r"^\[[^]]*\] ", "", first_line(error)).partition(". ")[0][:200]

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from minilm.errors import MinilmError
+from minilm.errors import MinilmError, first_line
 from minilm.records import Array, ModelConfig, frozen_array
 
 __all__ = [
@@ -98,8 +98,9 @@ def find_device(name: str) -> torch.device:
         # torch.device("cuda") succeeds without a GPU; only a first tensor shows whether there is one
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise MinilmError(f"PyTorch has no device {name!r} here ({reason}); use --device cpu") from None
+        raise MinilmError(
+            f"PyTorch has no device {name!r} here ({first_line(error)}); use --device cpu"
+        ) from None
     return device
 
 

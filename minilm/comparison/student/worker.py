@@ -21,7 +21,7 @@ import numpy as np
 
 from minilm.backends import wrap
 from minilm.comparison.student.contract import Framework, call_student
-from minilm.errors import MinilmError
+from minilm.errors import MinilmError, first_line
 
 __all__ = ["main"]
 
@@ -76,7 +76,7 @@ def _package_of(value: Any) -> str:
 
 def _describe_error(error: BaseException, file: str) -> str:
     """Return one line: the error, and the last line of the student's own file that led to it."""
-    text = " ".join(str(error).split())[:300]
+    text = first_line(str(error), join=True)
     if isinstance(error, MinilmError):
         return text
     if isinstance(error, SyntaxError):

@@ -11,6 +11,8 @@ from functools import lru_cache
 from importlib.util import find_spec
 from typing import Any
 
+from minilm.errors import first_line
+
 __all__ = ["LIMITS", "plain", "probe"]
 
 LIMITS: dict[str, Any] = {  # what a hostile constraint may cost; each bounds a step to well under a second
@@ -78,7 +80,6 @@ def plain(message: str) -> str:
     """What llguidance says of an error in one line that a terminal can show, and what to do about a limit."""
     if message.startswith("NoExtension"):
         return "no text fits it to its end; give each rule a way to end"
-    lines = [line.strip() for line in message.split("<state>")[0].splitlines() if line.strip()]
-    line = " ".join(lines).removesuffix(" <non-verbose/>")[:300] or "unknown error of llguidance"
-    shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
+    text = message.split("<state>")[0].strip().removesuffix("<non-verbose/>")
+    shown = first_line(text, join=True) or "unknown error of llguidance"
     return f"{shown}; make it smaller" if any(word in shown for word in _LIMIT_WORDS) else shown
