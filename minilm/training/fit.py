@@ -1,6 +1,6 @@
-"""The training loop: gradients, then an update, and a record of every step.
+"""The training loop: one batch and one update after another, with a record of every step.
 
-It knows no framework, saves nothing and prints nothing; who iterates may stop, look, or save between steps.
+It knows no framework, saves nothing and prints nothing; the caller may stop, look or save between two steps.
 """
 
 from __future__ import annotations
@@ -12,21 +12,26 @@ from time import perf_counter
 
 import numpy as np
 
-from minilm.dice import generator
 from minilm.errors import MinilmError
 from minilm.protocols import Trainable
-from minilm.records import Array, ModelConfig, TrainStep
+from minilm.records import TrainStep
 from minilm.training.batches import Batch, Batches
-from minilm.training.step import one_step
+from minilm.training.step import batch_gradients, one_step
 
-__all__ = ["Schedule", "dropout_masks", "evaluate", "fit", "planned_steps"]
+__all__ = ["Schedule", "evaluate", "fit", "planned_steps"]
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """The learning rate of every step: a linear rise, then half a cosine down to `final` of the peak.
+    """The learning rate of every step: a linear rise, then half a cosine down.
 
-    steps: of the whole run; rate: the peak. A pure function of the step, so that a resumed run goes on alike.
+    A function of the step alone, so that a resumed run goes on with the same rates.
+
+    Attributes:
+        rate: the highest rate.
+        steps: steps of the whole run.
+        warm_up: steps of the rise.
+        final: the last rate, as a share of the highest one.
     """
 
     rate: float
@@ -39,13 +44,15 @@ class Schedule:
             raise MinilmError(f"The learning rate must be a number above 0, got {self.rate}")
 
     def at(self, step: int) -> float:
-        """The rate of a step, from 0.
+        """Return the rate of a step, from 0.
 
         >>> [round(Schedule(1.0, 100, warm_up=4).at(step), 3) for step in (0, 3, 4, 52, 99)]
         [0.25, 1.0, 1.0, 0.502, 0.02]
         """
+        # Warm-up: rate * (step + 1) / warm_up
         if step < self.warm_up:
             return self.rate * (step + 1) / self.warm_up
+        # Cosine: rate * (final + (1 - final) * (1 + cos(pi * done)) / 2), with done from 0 to 1
         done = (step - self.warm_up) / max(self.steps - self.warm_up - 1, 1)
         share = (1 + math.cos(math.pi * min(done, 1.0))) / 2
         return self.rate * (self.final + (1 - self.final) * share)
@@ -63,20 +70,29 @@ def fit(
     start: int = 0,
     tokens: int = 0,
 ) -> Iterator[TrainStep]:
-    """Train from step `start` to the schedule's last; one record after every update.
+    """Train up to the last step of the schedule; yield a record after every update.
 
-    validation: batches to measure after every `every` steps and after the last; watch: records also carry
-    losses and norms; tokens: targets seen before `start`. Raises MinilmError where a loss or a gradient
-    is not finite.
+    Args:
+        model: changed in place.
+        batches: the batch of every step; their seed is that of the dropout masks too.
+        schedule: the learning rate of every step.
+        clip: the largest global norm of the gradients; None does not clip.
+        validation: batches whose loss is measured after every `every` steps and after the last one.
+        every: steps between two validations.
+        watch: the records also carry the loss of every target and the norms of every parameter.
+        start: updates that the model has had already.
+        tokens: targets seen before `start`.
+
+    Raises:
+        MinilmError: a loss, or in watched steps a gradient, is not finite.
     """
     for step in range(start, schedule.steps):
         batch = batches.batch(step)
-        masks = dropout_masks(model.config, batches.seed, step, batch.inputs.shape)
         tokens += batch.tokens
         record = one_step(
             model,
             batch,
-            masks,
+            seed=batches.seed,
             index=step + 1,
             rate=schedule.at(step),
             clip=clip,
@@ -89,33 +105,26 @@ def fit(
 
 
 def evaluate(model: Trainable, batches: Sequence[Batch]) -> float:
-    """Nats per token of held-out batches, every target counted once."""
+    """Return the loss of some batches in nats per token; every target counts once."""
     total = sum(float(model.losses(b.inputs, b.targets, b.mask).sum(dtype=np.float64)) for b in batches)
     return total / sum(batch.tokens for batch in batches)
 
 
-def dropout_masks(config: ModelConfig, seed: int, step: int, shape: tuple[int, ...]) -> list[Array] | None:
-    """The masks of a step, one (B, T, H) per layer, divided by the share kept; None without dropout."""
-    if not config.dropout:
-        return None
-    keep = 1 - config.dropout
-    masks: list[Array] = []
-    for layer in range(config.layers):
-        dice = generator(seed, "dropout", step, layer)
-        kept = dice.random((*shape, config.hidden_size), dtype=np.float32) < keep
-        masks.append(kept.astype(np.float32) / np.float32(keep))
-    return masks
-
-
 def planned_steps(model: Trainable, batches: Batches, minutes: float, trials: int = 8) -> int:
-    """How many steps fit into some minutes here, measured on a few; the model is left as it was."""
+    """Return how many steps fit into some minutes on this machine; the model stays as it was.
+
+    Args:
+        model: it is trained for a few steps, then restored.
+        batches: what it will be trained on.
+        minutes: the time for all steps.
+        trials: steps that are timed, after two that are not.
+    """
     snapshot = model.snapshot()
     times: list[float] = []
     for step in range(trials + 2):
         batch = batches.batch(step)
-        masks = dropout_masks(model.config, batches.seed, step, batch.inputs.shape)
         began = perf_counter()
-        model.update(model.gradients(batch.inputs, batch.targets, batch.mask, masks), 1e-6, 1.0)
+        model.update(batch_gradients(model, batch, batches.seed, step), 1e-6, 1.0)
         times.append(perf_counter() - began)
     model.restore(snapshot)
     return max(int(minutes * 60 / float(np.median(times[2:]))), 1)

@@ -9,8 +9,8 @@ from minilm import backends
 from minilm.errors import MinilmError
 from minilm.records import ModelConfig
 from minilm.training.batches import Batches, in_order
-from minilm.training.fit import Schedule, dropout_masks, evaluate, fit, planned_steps
-from minilm.training.step import norm
+from minilm.training.fit import Schedule, evaluate, fit, planned_steps
+from minilm.training.step import dropout_masks, norm
 
 CONFIG = ModelConfig(20, 5, 6, layers=2, dropout=0.3, seed=1)
 DOCUMENTS = [np.random.default_rng(n).integers(4, 20, 30 + n) for n in range(5)]

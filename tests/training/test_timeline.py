@@ -12,7 +12,8 @@ from minilm.bench.workloads import FakeCodec
 from minilm.errors import MinilmError
 from minilm.records import ModelConfig
 from minilm.training.batches import Batch, Batches
-from minilm.training.fit import Schedule, dropout_masks, fit
+from minilm.training.fit import Schedule, fit
+from minilm.training.step import dropout_masks
 from minilm.training.timeline.branch_diff import branch_steps, parting, weight_differences
 from minilm.training.timeline.snapshots import Snapshots
 from minilm.training.timeline.timeline import Timeline

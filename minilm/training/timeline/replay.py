@@ -15,8 +15,7 @@ import numpy as np
 
 from minilm.protocols import Trainable
 from minilm.records import Array, Gradients, TrainStep, frozen_array
-from minilm.training.fit import dropout_masks
-from minilm.training.step import one_step
+from minilm.training.step import batch_gradients, one_step
 from minilm.training.timeline.plan import Change, Plan
 from minilm.training.timeline.snapshots import BUDGET, Snapshots
 
@@ -97,9 +96,7 @@ class Replay:
 
     def gradients(self, plan: Plan, step: int) -> Gradients:
         """The gradients of the next batch after `step` updates, before any update; the model stays there."""
-        model, batch = self.bring(plan, step), plan.batch(step)
-        masks = dropout_masks(model.config, plan.batches.seed, step, batch.inputs.shape)
-        return model.gradients(batch.inputs, batch.targets, batch.mask, masks)
+        return batch_gradients(self.bring(plan, step), plan.batch(step), plan.batches.seed, step)
 
     def updates(self, plan: Plan, step: int) -> dict[str, Array]:
         """What the next update would add to every weight; the model is put back as it was."""
@@ -139,12 +136,11 @@ class Replay:
 
     def _move(self, plan: Plan, place: _Place, watch: bool) -> _Place:
         batch, step = plan.batch(place.step), place.step
-        masks = dropout_masks(self._model.config, plan.batches.seed, step, batch.inputs.shape)
         self._at = None  # whatever happens now, the weights are known again only when it is over
         record = one_step(
             self._model,
             batch,
-            masks,
+            seed=plan.batches.seed,
             index=step + 1,
             rate=plan.rate(step),
             clip=plan.clip,
