@@ -1,7 +1,4 @@
-"""What can be said of a recorded run in lines of text: margins, a replay, a sweep.
-
-The records come from generation; this renders them and computes nothing.
-"""
+"""A recorded run as lines of text and rows of a table: what was asked, margins, a replay, a sweep."""
 
 from __future__ import annotations
 
@@ -28,7 +25,11 @@ _TOKEN = 24
 
 
 def asked_lines(start: Mapping[str, Any]) -> str:
-    """What was asked of a run, from the first line of its trace; empty where there is none."""
+    """Return what was asked of a run as text.
+
+    Args:
+        start: The first line of a trace; where it is empty, so is the text.
+    """
     if not start:
         return ""
     shown = [
@@ -41,7 +42,12 @@ def asked_lines(start: Mapping[str, Any]) -> str:
 
 
 def margin_lines(margins: Any, texts: Callable[[int], tuple[str, bytes]]) -> str:
-    """How near a step was to another token; texts: id -> (text, bytes)."""
+    """Return how near a step was to another token, as text.
+
+    Args:
+        margins: The Margins of the step.
+        texts: Gives the text and the bytes of an id.
+    """
     lines = []
     for cut in margins.cuts:
         change = f"{_change(cut.by)} on the logit of {_token(cut.token, texts)}"
@@ -49,10 +55,10 @@ def margin_lines(margins: Any, texts: Callable[[int], tuple[str, bytes]]) -> str
     logit, temperature = margins.logit, margins.temperature
     nearest = "none within ±20" if logit is None else _logit(logit, texts)
     lines.append(f" nearest logit  {nearest}")
-    warmer = "none within a factor of 20"
+    nearest = "none within a factor of 20"
     if temperature is not None:
-        warmer = f"Temperature {_change(temperature.by)} would have taken {_token(temperature.chosen, texts)}"
-    lines.append(f" nearest knob   {warmer}")
+        nearest = f"{_change(temperature.by)} would have taken {_token(temperature.chosen, texts)}"
+    lines.append(f" nearest temperature  {nearest}")
     if margins.fragile:
         lines.append(" fragile: logits that differ by 1e-5 can choose another token here")
     return "\n".join(part for line in lines for part in wrap(line, WIDTH, " " * 16))
@@ -72,7 +78,11 @@ def _token(token_id: int, texts: Callable[[int], tuple[str, bytes]]) -> str:
 
 
 def replay_line(replayed: Any) -> str:
-    """A recorded step and what it becomes, in one line."""
+    """Return a recorded step and what the replay makes of it, in one line.
+
+    Args:
+        replayed: The Replayed record of the step.
+    """
     old, new = replayed.step.decision, replayed.decision
     start = f"step {replayed.step.index + 1}  {_named(old.chosen)}"
     if not replayed.parts:
@@ -84,7 +94,7 @@ def replay_line(replayed: Any) -> str:
     cut = (
         f"; {visible(gone.stage, keep='')} removes the old one, {visible(gone.why, keep='')}" if gone else ""
     )
-    line = f"{start}  becomes {_named(new.chosen)}{drawn}{cut}: the text parts here"
+    line = f"{start}  becomes {_named(new.chosen)}{drawn}{cut}: from here on the text is a different one"
     return "\n".join(wrap(line, WIDTH, "        "))
 
 
@@ -93,8 +103,13 @@ def _named(token: Candidate) -> str:
 
 
 def sweep_table(name: str, rows: Sequence[Any]) -> str:
-    """A row per value: how many steps keep their token, and where the text would part."""
-    table = [[name, "same tokens", "entropy", "survivors", "first parts"]]
+    """Return a table with a row per value: how many steps keep their token, and the first that does not.
+
+    Args:
+        name: The stage whose number varies.
+        rows: The SweepRow records.
+    """
+    table = [[name, "same tokens", "entropy", "survivors", "first difference"]]
     for row in rows:
         parts = "–"
         if row.parts_at is not None:
@@ -118,7 +133,7 @@ CANDIDATE_HEADS = (
 
 
 def step_row(step: Step) -> list[Any]:
-    """The cells of a step, in the order of STEP_HEADS; None where there is no value."""
+    """Return the cells of a step in the order of STEP_HEADS; None where there is no value."""
     d, chosen = step.decision, step.decision.chosen
     low, high = d.interval or (None, None)
     return [
@@ -130,7 +145,7 @@ def step_row(step: Step) -> list[Any]:
 
 
 def candidate_rows(step: Step) -> Iterator[list[Any]]:
-    """A row for every candidate of a step, in the order of CANDIDATE_HEADS."""
+    """Yield a row for every candidate of a step, with its cells in the order of CANDIDATE_HEADS."""
     for c in step.decision.candidates:
         gone: Sequence[str | None] = (None, None)
         if c.removed_by:

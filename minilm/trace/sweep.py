@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -11,9 +11,12 @@ from minilm.errors import MinilmError
 from minilm.frozen import one_line
 from minilm.records import Array, Candidate, frozen_array
 from minilm.sampling.parameters import fallen, setting, survivors, turned
+from minilm.sampling.parsing import STAGES
 from minilm.trace.replay import Recording
 
-__all__ = ["DrawMap", "SweepRow", "draw_map", "sweep"]
+__all__ = ["DrawMap", "SweepRow", "draw_map", "sweep", "sweep_values"]
+
+MOST_VALUES = 1000
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,33 @@ class DrawMap:
     value: float | None
 
     __repr__ = one_line
+
+
+def sweep_values(name: str, low: float | None, high: float | None, count: int) -> list[float]:
+    """Return evenly spaced values for the first number of a stage, each once.
+
+    >>> sweep_values("TopK", None, None, 4), sweep_values("TopP", 0.5, 0.9, 3)
+    ([1.0, 14.0, 27.0, 40.0], [0.5, 0.7, 0.9])
+
+    Args:
+        name: The stage. Where its number is whole, the values are rounded.
+        low: The first value; None for 0.1, or 1 for whole numbers.
+        high: The last value; None for 2 for a Temperature, 1 for shares, 40 for whole numbers.
+        count: How many values, from 1 to 1000.
+
+    Raises:
+        MinilmError: There are too few or too many values, or they do not go up.
+    """
+    whole = name in STAGES and bool(numbers := fields(STAGES[name])) and numbers[0].type == "int"
+    low = (1.0 if whole else 0.1) if low is None else low
+    high = (40.0 if whole else 2.0 if name == "Temperature" else 1.0) if high is None else high
+    if not 1 <= count <= MOST_VALUES or not -np.inf < low <= high < np.inf:
+        raise MinilmError(
+            f"A sweep goes from a number up to another in 1 to {MOST_VALUES} values, got {low} to {high} in "
+            f"{count}"
+        )
+    values = np.linspace(low, high, count)
+    return np.unique(np.round(values) if whole else values).tolist()
 
 
 def sweep(recording: Recording, name: str, values: Sequence[float]) -> Iterator[SweepRow]:

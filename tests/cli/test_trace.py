@@ -146,7 +146,7 @@ def test_steps_that_are_not_there_are_refused(run, steps):
 def test_margins_are_shown_with_full_or_on_request_only(run):
     assert "nearest logit" not in run("show run.jsonl")[1]
     assert run("show run.jsonl --show full")[1].count("nearest logit") == 6
-    assert run("show run.jsonl --margins")[1].count("nearest knob") == 6
+    assert run("show run.jsonl --margins")[1].count("nearest temperature") == 6
     logits_path("run.jsonl").unlink()
     assert "nearest logit" not in run("show run.jsonl --show full")[1]
     code, output = run("show run.jsonl --margins")
@@ -200,7 +200,7 @@ def test_check_decides_every_step_again_where_the_logits_lie_beside_the_trace(ru
     assert (code, output.count("\n")) == (1, 1)
     assert output.startswith("line 5: replay: Step 3 differs at the choice, fragile: the line ")
     logits_path("run.jsonl").unlink()
-    assert run("check run.jsonl") == (0, "run.jsonl: every line keeps the identities of its audit\n")
+    assert run("check run.jsonl") == (0, "run.jsonl: every line passes every check\n")
 
 
 def test_diff_exits_1_and_names_step_and_stage(run):
@@ -248,14 +248,14 @@ def test_replay_shows_the_first_step_where_the_text_would_part(run):
     output = run("replay run.jsonl --stages 'Greedy()'")[1]
     parted = [one.parts for one in open_recording("run.jsonl").replay("Greedy()")].index(True)
     assert output.count("\nstep") == parted < 5
-    assert " ".join(output.split()).endswith("the text parts here")
+    assert " ".join(output.split()).endswith("from here on the text is a different one")
     assert len(run("replay run.jsonl --stages 'Greedy()' --all --json")[1].splitlines()) == 6
 
 
 def test_sweep_gives_a_table_and_a_picture(run, tmp_path):
     code, output = run("sweep run.jsonl --over TopP --from 0.1 --to 1 --values 4 --plot map.png --step 2")
     assert code == 0
-    assert "TopP  same tokens  entropy  survivors  first parts" in output
+    assert "TopP  same tokens  entropy  survivors  first difference" in output
     assert len([line for line in output.splitlines() if " of 6" in line]) == 4
     assert (tmp_path / "map.png").read_bytes()[:4] == b"\x89PNG"
 

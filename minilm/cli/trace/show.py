@@ -1,6 +1,6 @@
-"""minilm trace: a recorded run shown, checked and compared.
+"""minilm trace: show a recorded run, check it, and compare it with another.
 
-Its files are in trace_files.py, its replays in trace_replay.py.
+What it writes into files is in files.py, replays are in replay.py.
 """
 
 from __future__ import annotations
@@ -8,9 +8,11 @@ from __future__ import annotations
 import json
 import math
 import sys
+from dataclasses import dataclass
 
 import click
 
+from minilm.cli.options.request import takes
 from minilm.cli.trace.files import csv_command, html_command, plot
 from minilm.cli.trace.replay import replay, sweep_command
 from minilm.errors import MinilmError
@@ -19,16 +21,15 @@ from minilm.faces.layout import WIDTH, wrap
 from minilm.faces.trace import asked_lines, margin_lines
 from minilm.faces.visible import visible
 from minilm.records import Step
-from minilm.trace import read_trace
-from minilm.trace.audit.check import check_trace
-from minilm.trace.audit.logits import ReplayAudit, check_replay
+from minilm.trace import Trace, read_trace
+from minilm.trace.audit.logits import ReplayAudit, audit_trace
 from minilm.trace.diff import diff
 from minilm.trace.json import as_json, dumps
 from minilm.trace.logits import logits_path
 from minilm.trace.replay import Recording, open_recording
 from minilm.trace.schema import trace_schema
 
-__all__ = ["command"]
+__all__ = ["CheckRequest", "DiffRequest", "ShowRequest", "command"]
 
 
 @click.group(epilog="Example: minilm trace show run.jsonl")
@@ -40,46 +41,65 @@ for _part in (plot, html_command, csv_command, replay, sweep_command):
     command.add_command(_part)
 
 
+@dataclass(frozen=True, kw_only=True)
+class ShowRequest:
+    """The options of `minilm trace show`.
+
+    Attributes:
+        file: The trace; None is allowed with `schema` only.
+        show: How much to show: text, brief or full.
+        wanted: The steps to show, such as "3" or "2-5"; None for all.
+        margins: Show how near each step was to another token.
+        schema: Print the JSON Schema of a trace instead.
+        as_lines: Print the steps as JSON lines.
+    """
+
+    file: str | None
+    show: str
+    wanted: str | None
+    margins: bool
+    schema: bool
+    as_lines: bool
+
+
 @command.command(epilog="Example: minilm trace show run.jsonl --steps 1-3 --show full")
 @click.argument("file", metavar="FILE", required=False)
 @click.option("--show", type=click.Choice(["text", "brief", "full"]), default="brief", show_default=True)
-@click.option("--steps", "wanted", metavar="N[-M]", help="These steps alone, from 1.")
+@click.option("--steps", "wanted", metavar="N[-M]", help="Show only these steps, counted from 1.")
 @click.option("--margins", is_flag=True, help="How near each step was to another token; needs the logits.")
 @click.option("--schema", is_flag=True, help="Print the JSON Schema of a trace's lines instead.")
 @click.option("--json", "as_lines", is_flag=True, help="Print the steps as JSON lines.")
-def show(
-    file: str | None, show: str, wanted: str | None, margins: bool, schema: bool, as_lines: bool
-) -> None:
+@takes(ShowRequest)
+def show(request: ShowRequest) -> None:
     """Print the steps of FILE as minilm generate does.
 
-    With --show full, and the logits beside FILE, the margins too.
+    With --show full it also prints the margins, where the logits are beside FILE.
     """
-    if schema:
+    if request.schema:
         click.echo(json.dumps(trace_schema(), indent=1, ensure_ascii=False))
         return
-    if file is None:
+    if request.file is None:
         raise MinilmError("trace show needs the FILE of a trace, got none; --schema alone needs no file")
-    trace = read_trace(file)
-    chosen = trace.steps[_span(wanted, len(trace.steps))]
-    if as_lines:
-        for step in chosen:
+    trace = read_trace(request.file)
+    steps = trace.steps[_span(request.wanted, len(trace.steps))]
+    if request.as_lines:
+        for step in steps:
             click.echo(dumps(as_json(step)))
         return
-    near = open_recording(file) if margins or (show == "full" and logits_path(file).exists()) else None
-    if show != "text":
+    with_margins = request.margins or (request.show == "full" and logits_path(request.file).exists())
+    recording = open_recording(request.file) if with_margins else None
+    if request.show != "text":
         text.write(asked_lines(trace.start), sys.stdout, end="\n\n")
-    for step in chosen:
-        _print_step(step, show, near, margins)
-    if show == "text":
+    for step in steps:
+        _print_step(step, request, recording)
+    if request.show == "text":
         text.write("", sys.stdout)
-    elif wanted is None:
-        finish = None if trace.end is None else trace.end["finish"]
-        ids = [step.decision.chosen.id for step in trace.steps]
-        text.write(text.footer(finish, ids, "".join(s.new_text for s in trace.steps)), sys.stdout)
+    elif request.wanted is None:
+        _print_footer(trace)
 
 
 def _span(wanted: str | None, size: int) -> slice:
-    """The steps that "3" or "2-5" names."""
+    """Return the steps that "3" or "2-5" names."""
     if wanted is None:
         return slice(None)
     first, dash, last = wanted.partition("-")
@@ -91,49 +111,67 @@ def _span(wanted: str | None, size: int) -> slice:
     return slice(low - 1, high)
 
 
-def _print_step(step: Step, show: str, near: Recording | None, margins: bool) -> None:
-    end = "" if show == "text" else "\n\n"
-    shown = text.render(step, show)
-    if near is not None and not step.decision.forced:
-        shown += f"\n{_margins(near, step.index, margins)}"
+def _print_step(step: Step, request: ShowRequest, recording: Recording | None) -> None:
+    end = "" if request.show == "text" else "\n\n"
+    shown = text.render(step, request.show)
+    if recording is not None and not step.decision.forced:
+        shown += f"\n{_margins(recording, step.index, needed=request.margins)}"
     text.write(shown, sys.stdout, end=end)
 
 
-def _margins(near: Recording, index: int, needed: bool) -> str:
-    """How near a step was to another token; where nobody asked for it, why that is not known."""
+def _print_footer(trace: Trace) -> None:
+    finish = None if trace.end is None else trace.end["finish"]
+    ids = [step.decision.chosen.id for step in trace.steps]
+    text.write(text.footer(finish, ids, "".join(step.new_text for step in trace.steps)), sys.stdout)
+
+
+def _margins(recording: Recording, index: int, *, needed: bool) -> str:
+    """Return the margins of a step as text, or, where they are not needed, why they are not known."""
     try:
-        return margin_lines(near.margins(index), near.texts)
+        return margin_lines(recording.margins(index), recording.texts)
     except MinilmError as error:
         if needed:
             raise
         return "\n".join(wrap(f" margins not known: {error}", WIDTH, "   "))
 
 
+@dataclass(frozen=True, kw_only=True)
+class CheckRequest:
+    """The options of `minilm trace check`.
+
+    Attributes:
+        file: The trace.
+        as_lines: Print the violations as JSON lines.
+    """
+
+    file: str
+    as_lines: bool
+
+
 @command.command(epilog="Example: minilm trace check run.jsonl")
 @click.argument("file", metavar="FILE")
 @click.option("--json", "as_lines", is_flag=True, help="Print the violations as JSON lines.")
-@click.pass_context
-def check(context: click.Context, file: str, as_lines: bool) -> None:
-    """Verify what the numbers of FILE owe to one another.
+@takes(CheckRequest)
+def check(request: CheckRequest) -> None:
+    """Check that the numbers of FILE agree with each other.
 
-    With its logits beside it, every step is decided again too. Where a line does not keep to it, its number
-    and the identity are named, and the exit code is 1.
+    Where its logits are beside it, every step is also decided again from them. Every line that breaks a rule
+    is named with the rule, and then the exit code is 1.
     """
-    found = list(check_trace(file))
-    again = None if found or not logits_path(file).exists() else check_replay(file)
-    found += again.violations if again else []
-    for violation in found:
-        said = dumps({"violation": as_json(violation)}) if as_lines else visible(str(violation), keep="")
-        text.write(said, sys.stdout)
-    if not found and not as_lines:
-        text.write(f"{visible(file, keep='')}: every line keeps the identities of its audit", sys.stdout)
-        if again is not None:
-            text.write(visible(_again(again), keep=""), sys.stdout)
-    context.exit(1 if found else 0)
+    violations, replayed = audit_trace(request.file)
+    for violation in violations:
+        plain = visible(str(violation), keep="")
+        line = dumps({"violation": as_json(violation)}) if request.as_lines else plain
+        text.write(line, sys.stdout)
+    if not violations and not request.as_lines:
+        text.write(f"{visible(request.file, keep='')}: every line passes every check", sys.stdout)
+        if replayed is not None:
+            text.write(visible(_replay_sentence(replayed), keep=""), sys.stdout)
+    click.get_current_context().exit(1 if violations else 0)
 
 
-def _again(audit: ReplayAudit) -> str:
-    """How many steps the logits gave again, and why not the others."""
+def _replay_sentence(audit: ReplayAudit) -> str:
+    """Say how many steps follow from the logits, and why the others could not be decided again."""
     why = audit.left_out and audit.left_out.partition(";")[0]
     if why and not audit.same:
         return f"its steps cannot be decided again from the logits: {why}"
@@ -141,30 +179,51 @@ def _again(audit: ReplayAudit) -> str:
     return f"{same}; the others cannot be: {why}" if why else same
 
 
+@dataclass(frozen=True, kw_only=True)
+class DiffRequest:
+    """The options of `minilm trace diff`.
+
+    Attributes:
+        left: The first trace.
+        right: The second trace.
+        tolerance: How much two numbers may differ, times max(1, the larger one).
+        as_lines: Print every difference as a JSON line.
+    """
+
+    left: str
+    right: str
+    tolerance: float
+    as_lines: bool
+
+
 @command.command("diff", epilog="Example: minilm trace diff run.jsonl run.jsonl")
 @click.argument("left", metavar="FILE")
 @click.argument("right", metavar="OTHER")
 @click.option(
-    "--tolerance", default=1e-5, show_default=True, help="Of numbers, times max(1, the larger one)."
+    "--tolerance",
+    default=1e-5,
+    show_default=True,
+    help="How much numbers may differ, times max(1, the larger one).",
 )
 @click.option("--json", "as_lines", is_flag=True, help="Print every difference as a JSON line.")
-@click.pass_context
-def diff_command(context: click.Context, left: str, right: str, tolerance: float, as_lines: bool) -> None:
-    """Name the first step and stage where FILE and OTHER part.
+@takes(DiffRequest)
+def diff_command(request: DiffRequest) -> None:
+    """Name the first step and stage where FILE and OTHER differ.
 
-    The exit code is 1 where they do.
+    The exit code is 1 where they differ.
     """
-    if not 0 <= tolerance < math.inf:
-        raise MinilmError(f"--tolerance must be a number from 0, got {tolerance}")
-    found = list(diff(read_trace(left), read_trace(right), tolerance))
-    if as_lines:
+    if not 0 <= request.tolerance < math.inf:
+        raise MinilmError(f"--tolerance must be a number from 0, got {request.tolerance}")
+    found = list(diff(read_trace(request.left), read_trace(request.right), request.tolerance))
+    if request.as_lines:
         for difference in found:
             text.write(dumps({"difference": as_json(difference)}), sys.stdout)
     elif not found:
         text.write("the two runs agree in every step", sys.stdout)
     else:
-        parts = [d for d in found if d.index is None]
-        steps = [d for d in found if d.index is not None]
-        for difference in [*parts, *steps[:1], *(d for d in steps[1:] if d.chosen or d is steps[-1])]:
-            text.write(visible(difference.sentence(left, right), keep=""), sys.stdout)
-    context.exit(1 if found else 0)
+        asked = [one for one in found if one.index is None]
+        steps = [one for one in found if one.index is not None]
+        # Of a long run the first difference is shown, and the last one or the one with another token.
+        for one in [*asked, *steps[:1], *(d for d in steps[1:] if d.chosen or d is steps[-1])]:
+            text.write(visible(one.sentence(request.left, request.right), keep=""), sys.stdout)
+    click.get_current_context().exit(1 if found else 0)

@@ -13,12 +13,13 @@ from typing import Any
 
 from minilm.errors import MinilmError
 from minilm.records import Decision, Step
-from minilm.trace.audit.check import Violation
+from minilm.trace.audit.check import Violation, check_trace
 from minilm.trace.diff import TraceDifference, facts_differ, first_difference
+from minilm.trace.logits import logits_path
 from minilm.trace.replay import open_recording
 from minilm.trace.vocabulary import NoTokenizer
 
-__all__ = ["ReplayAudit", "check_replay"]
+__all__ = ["ReplayAudit", "audit_trace", "check_replay"]
 
 # Another processor may compute this much else from the same logits.
 _TOLERANCE = 1e-5
@@ -40,6 +41,26 @@ class ReplayAudit:
     violations: tuple[Violation, ...]
     same: int
     left_out: str | None
+
+
+def audit_trace(path: str | Path) -> tuple[list[Violation], ReplayAudit | None]:
+    """Check everything that can be checked of a trace: its lines, then every step against its logits.
+
+    Args:
+        path: The trace.
+
+    Returns:
+        Every violation, and what the logits say. The second is None where the trace has no logits beside it,
+        or where its lines have violations already.
+
+    Raises:
+        MinilmError: A file cannot be read, or the logits belong to another run.
+    """
+    found = list(check_trace(path))
+    if found or not logits_path(path).exists():
+        return found, None
+    replayed = check_replay(path)
+    return list(replayed.violations), replayed
 
 
 def check_replay(path: str | Path) -> ReplayAudit:
