@@ -24,7 +24,7 @@ COMMANDS = {
     "demo": ("minilm.cli.demo", "See everything once, in about a minute, with an HTML report."),
     "generate": ("minilm.cli.generate", "Write text and see how every token was chosen."),
     "train": ("minilm.cli.train", "Train a tokenizer and an LSTM on a text or on stories."),
-    "compare": ("minilm.cli.compare.backends", "Compare two frameworks on equal weights."),
+    "compare": ("minilm.cli.compare.group", "Compare two frameworks on equal weights."),
     "lesson": ("minilm.cli.lesson", "Take the course: list, start and check its lessons."),
     "debug": ("minilm.cli.debug.group", "Step through a generation or a training, forward and back."),
     "score": ("minilm.cli.score", "Measure how well a model predicts a given text."),

@@ -1,142 +1,176 @@
-"""A comparison of backends as a table and a sentence for each; it renders verdicts and computes nothing."""
+"""Comparisons as tables and sentences; it renders the records of minilm.comparison and computes nothing."""
 
 from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from minilm.faces.layout import WIDTH, align, clip, wrap
 from minilm.faces.visible import quoted
 
+if TYPE_CHECKING:
+    from minilm.comparison import LockstepStep, LockstepVerdict, StudentVerdict, TextPair, Verdict
+    from minilm.comparison.defaults import Default, Diagnosis
+    from minilm.comparison.defaults.ladder import LadderStep
+
 __all__ = [
     "comparison_table",
+    "default_lines",
     "diagnosis_lines",
     "ladder_table",
-    "row_lines",
-    "sentence",
+    "lockstep_sentences",
+    "lockstep_table",
     "student_lines",
-    "twin_sentences",
-    "twin_table",
 ]
 
 TEXT_WIDTH = 60
 
 
-def comparison_table(verdicts: Sequence[Any], texts: Sequence[Any] = ()) -> str:
-    """Rows of backend, stage, largest difference, step and parameter; then a sentence for each backend."""
+def comparison_table(verdicts: Sequence[Verdict], texts: Sequence[TextPair] = ()) -> str:
+    """Return a table of the largest difference in each stage, and a sentence for each backend.
+
+    Args:
+        verdicts: one for each backend.
+        texts: the texts that the backends wrote.
+    """
     rows = [["backend", "stage", "largest difference", "step", "where"]]
     for verdict in verdicts:
         for stage, place in verdict.worst.items():
-            apart = f"{place.difference.apart:.1e}"
-            rows.append([verdict.backend, stage, apart, str(place.step), place.difference.parameter])
-        rows += [[text.backend, "text", *_text(text)] for text in texts if text.backend == verdict.backend]
+            number = f"{place.difference.apart:.1e}"
+            rows.append([verdict.backend, stage, number, str(place.step), place.difference.parameter])
+        rows += [
+            [text.backend, "text", *_text_cells(text)] for text in texts if text.backend == verdict.backend
+        ]
     lines = [*align(rows, "llrrl", gap=2), ""]
-    lines += [sentence(verdict) for verdict in verdicts]
+    lines += [_verdict_sentence(verdict) for verdict in verdicts]
     if texts:
         lines.append(f"{texts[0].reference} wrote {clip(quoted(texts[0].reference_text), TEXT_WIDTH)}")
     if not all(verdict.equal for verdict in verdicts):
-        lines.append("in float32 rounding grows with rate and steps; --dtype float64 tells it from a cause")
+        lines.append("in float32, rounding errors grow with rate and steps; try --dtype float64")
     return "\n".join(lines)
 
 
-def _text(text: Any) -> list[str]:
+def _text_cells(text: TextPair) -> list[str]:
     if text.parts_at is None:
         return ["equal", "", f"{len(text.ids)} tokens"]
-    return ["parts", "", f"at token {text.parts_at + 1} of {len(text.reference_ids)}"]
+    return ["differs", "", f"at token {text.parts_at + 1} of {len(text.reference_ids)}"]
 
 
-def sentence(verdict: Any) -> str:
-    """One line: equal, or where it first parts."""
+def _verdict_sentence(verdict: Verdict) -> str:
     steps = f"{verdict.steps} step{'' if verdict.steps == 1 else 's'}"
     if verdict.equal:
         return f"{verdict.backend} equals {verdict.reference} over {steps} within {verdict.tolerance:g}"
     return f"{verdict.backend} first differs from {verdict.reference} at {verdict.first}"
 
 
-def diagnosis_lines(diagnosis: Any) -> str:
-    """A sentence, the causes as a table, then what each does and how it is mended."""
+def diagnosis_lines(diagnosis: Diagnosis) -> str:
+    """Return a sentence, a table of the causes, and for each cause its effect and its neutral form.
+
+    Args:
+        diagnosis: the result of minilm.comparison.diagnose.
+    """
     pair = f"{diagnosis.suspect} and {diagnosis.reference}"
     if diagnosis.equal and not diagnosis.causes:
-        return (
-            f"{pair} are equal: {len(diagnosis.measured)} defaults were measured, and none makes a difference"
-        )
+        return f"{pair} are equal: {len(diagnosis.measured)} defaults were measured, none makes a difference"
     lines = [
         f"{pair} differ: {diagnosis.found}",
-        *textwrap.wrap(_named(diagnosis), WIDTH, subsequent_indent="  "),
+        *textwrap.wrap(_name_causes(diagnosis), WIDTH, subsequent_indent="  "),
     ]
     rows = [["cause", "alone", "where", "left when neutral"]]
     for cause in diagnosis.causes:
-        alone, left = (_number(apart) for apart in (cause.alone.apart, cause.left))
+        alone, left = (_write_difference(number) for number in (cause.alone.apart, cause.left))
         rows.append([cause.default.name, alone, cause.alone.where, left])
     lines += align(rows, "lrlr", gap=2) if diagnosis.causes else []
     for cause in diagnosis.causes:
-        lines += textwrap.wrap(
-            f"{cause.default.name}: {cause.default.effect}; neutral: {cause.default.neutral}",
-            WIDTH,
-            subsequent_indent="  ",
-        )
+        text = f"{cause.default.name}: {cause.default.effect}; neutral: {cause.default.neutral}"
+        lines += textwrap.wrap(text, WIDTH, subsequent_indent="  ")
     rest = "" if diagnosis.explained else ": the cause is none of the known defaults"
-    lines.append(f"with every default neutral {_number(diagnosis.unexplained.apart)} is left{rest}")
+    left = _write_difference(diagnosis.unexplained.apart)
+    lines.append(f"with every default neutral, a difference of {left} is left{rest}")
     return "\n".join(lines)
 
 
-def _number(apart: float) -> str:
-    return f"{apart:.1e}" if apart < float("inf") else "unequal"
+def _write_difference(number: float) -> str:
+    return f"{number:.1e}" if number < float("inf") else "unequal"
 
 
-def _named(diagnosis: Any) -> str:
+def _name_causes(diagnosis: Diagnosis) -> str:
     names = ", ".join(cause.default.name for cause in diagnosis.causes)
     return f"explained by {names}" if names else "no known default explains it"
 
 
-def row_lines(rows: Iterable[Any]) -> str:
-    """One line for each row: number, name, topic, and whether it can be switched on."""
-    table = [["#", "name", "topic", "neutral form", ""]]
-    for row in rows:
-        table.append([str(row.number), row.name, row.topic, row.neutral, row.why_not and "documented only"])
-    return "\n".join(align(table, "rllll", gap=2))
+def default_lines(defaults: Iterable[Default]) -> str:
+    """Return one line for each default: number, name, topic, neutral form, and whether it is documented only.
+
+    Args:
+        defaults: entries of minilm.comparison.defaults.DEFAULTS.
+    """
+    rows = [["#", "name", "topic", "neutral form", ""]]
+    for default in defaults:
+        only = "documented only" if default.why_not else ""
+        rows.append([str(default.number), default.name, default.topic, default.neutral, only])
+    return "\n".join(align(rows, "rllll", gap=2))
 
 
-def ladder_table(rungs: Sequence[Any], reference: str, suspect: str, tolerance: float) -> str:
-    """Rows of what is neutral, and the largest difference of losses and of weights; then a sentence."""
-    rows = [["neutral", "losses apart", "weights apart"]]
-    rows += [[rung.label, f"{rung.losses:.1e}", f"{rung.weights:.1e}"] for rung in rungs]
-    top = [rung for rung in rungs if not rung.left_out][-1]
-    word = "equal" if top.losses <= tolerance else "not equal"
-    steps = len(top.apart)
+def ladder_table(steps: Sequence[LadderStep], reference: str, suspect: str, tolerance: float) -> str:
+    """Return a table of the differences that each correction leaves, and a sentence.
+
+    Args:
+        steps: the records of minilm.comparison.defaults.ladder.apply_corrections.
+        reference: the name of the first framework.
+        suspect: the name of the second framework.
+        tolerance: the largest difference of losses that counts as equal.
+    """
+    rows = [["neutral", "difference of losses", "difference of weights"]]
+    rows += [[step.label, f"{step.losses:.1e}", f"{step.weights:.1e}"] for step in steps]
+    last = [step for step in steps if not step.left_out][-1]
+    word = "equal" if last.losses <= tolerance else "not equal"
     pair = f"with every correction {suspect} and {reference} are {word}"
-    lines = [*align(rows, "lrr", gap=2), f"{pair}: losses {top.losses:.1e} apart over {steps} steps"]
-    return "\n".join(lines)
+    sentence = f"{pair}: the losses differ by {last.losses:.1e} over {len(last.apart)} steps"
+    return "\n".join([*align(rows, "lrr", gap=2), sentence])
 
 
-def student_lines(verdict: Any) -> str:
-    """The verdict's sentence, and what to mend where that is known."""
+def student_lines(verdict: StudentVerdict) -> str:
+    """Return the verdict on a student's LSTM as a sentence, and how to fix it where that is known.
+
+    Args:
+        verdict: the result of minilm.comparison.compare_student.
+    """
     lines = [verdict.sentence]
     if verdict.guess is not None:
-        lines.append(f"to mend: {verdict.guess.mend}")
+        lines.append(f"to fix: {verdict.guess.mend}")
     elif not verdict.equal and verdict.reference == "the reference":
         lines.append("no known mistake makes them equal; begin with the quantity named above")
     return "\n".join(lines)
 
 
-def twin_table(steps: Sequence[Any]) -> str:
-    """A row per step: what each chose, the largest difference of a logit, KL, margin and reach."""
-    rows = [["step", "first", "second", "logits apart", "KL", "margin", "ends moved"]]
+def lockstep_table(steps: Sequence[LockstepStep]) -> str:
+    """Return a row for each step: both choices, the difference of logits, KL, margin and movement.
+
+    Args:
+        steps: the records of minilm.comparison.run_lockstep.
+    """
+    rows = [["step", "first", "second", "logits differ", "KL", "margin", "ends moved"]]
     for step in steps:
         chosen = [f"{clip(quoted(text), 20)} {i}" for text, i in zip(step.texts, step.ids, strict=True)]
-        second = "same" if step.ids[0] == step.ids[1] else chosen[1]
+        second = "same" if step.agree else chosen[1]
         numbers = [f"{value:.1e}" for value in (step.apart, step.kl, step.margin, step.reach)]
         rows.append([str(step.index + 1), chosen[0], second, *numbers])
     return "\n".join(clip(row, WIDTH) for row in align(rows, "rllrrrr", gap=2))
 
 
-def twin_sentences(verdict: Any) -> str:
-    """The verdict in a few lines: how far apart, how often agreed, where the texts part and why."""
+def lockstep_sentences(verdict: LockstepVerdict) -> str:
+    """Return how much two models differ, how often they agree, and why their texts differ.
+
+    Args:
+        verdict: the result of minilm.comparison.judge_lockstep.
+    """
     one, other = verdict.names
     lines = wrap(
-        f"{other} beside {one}, {verdict.steps} steps: the same choice in {verdict.agreement:.1%}, logits at "
-        f"most {verdict.apart:.1e} apart, KL at most {verdict.kl:.1e} nats, {verdict.mean_kl:.1e} on average",
+        f"{other} compared with {one}, {verdict.steps} steps: the same choice in {verdict.agreement:.1%}, "
+        f"logits differ by at most {verdict.apart:.1e}, KL is at most {verdict.kl:.1e} nats and "
+        f"{verdict.mean_kl:.1e} on average",
         WIDTH,
         "  ",
     )
@@ -144,10 +178,10 @@ def twin_sentences(verdict: Any) -> str:
     if first is None:
         return "\n".join([*lines, "the texts are the same"])
     texts = [quoted(text) for text in first.texts]
-    lines.append(f"the texts part at token {first.index + 1}: {texts[0]} and {texts[1]}")
-    moved = f"the margin was {first.margin:.1e} and what decides moved by {first.reach:.1e}"
-    if verdict.explained:
-        lines += wrap(f"rounding explains it: {moved}, with logits {first.apart:.1e} apart", WIDTH, "  ")
-    else:
-        lines += wrap(f"rounding does not explain it: logits {first.apart:.1e} apart; {moved}", WIDTH, "  ")
-    return "\n".join(lines)
+    lines.append(f"the texts differ from token {first.index + 1} on: {texts[0]} and {texts[1]}")
+    word = "explains" if verdict.explained else "does not explain"
+    reason = (
+        f"rounding {word} it: the logits differ by {first.apart:.1e}, the margin was {first.margin:.1e} and "
+        f"the ends moved by {first.reach:.1e}"
+    )
+    return "\n".join([*lines, *wrap(reason, WIDTH, "  ")])

@@ -8,10 +8,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator
 from time import perf_counter
+from typing import TypeVar
 
 from minilm.records import TrainStep
 
-__all__ = ["training"]
+__all__ = ["show_progress", "training"]
+
+T = TypeVar("T")
 
 _QUIET = 10.0  # seconds between two lines where there is no terminal
 
@@ -73,3 +76,18 @@ class _Meter:
         seconds = perf_counter() - self._began
         rate = f"{(step.tokens - self._tokens) / seconds:,.0f} tokens/s  " if seconds > 0.5 else ""
         return f"{rate}loss {self._loss:.3f}{self._held_out}"
+
+
+def show_progress(records: Iterable[T], total: int, label: str) -> Iterator[T]:
+    """Hand records on, with a bar on the terminal's standard error; without a terminal, show nothing.
+
+    Args:
+        records: what is computed while the bar moves.
+        total: how many records there will be.
+        label: the word before the bar.
+    """
+    from rich.console import Console
+    from rich.progress import track
+
+    bar = Console(stderr=True)
+    yield from track(records, label, total, console=bar, transient=True, disable=not bar.is_terminal)

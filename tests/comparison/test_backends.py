@@ -155,7 +155,7 @@ def test_the_table_says_where_a_backend_first_parts():
 
 def test_the_command_prints_a_table_and_exits_by_the_tolerance():
     pytest.importorskip("torch")
-    from minilm.cli.compare.backends import command
+    from minilm.cli.compare.group import command
 
     arguments = ["--backends", "numpy,torch", "--steps", "3", "--max-tokens", "5", "--hidden", "8"]
     done = CliRunner().invoke(command, arguments)

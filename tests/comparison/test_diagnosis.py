@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from minilm.backends.numpy.loss import sum_by_id
-from minilm.cli.compare.backends import command
+from minilm.cli.compare.group import command
 from minilm.comparison.defaults import DEFAULTS, INJECTABLE, Experiment, net_defaults, training_defaults
 from minilm.comparison.defaults.diagnosis import FAMILIES, diagnose, find_gap
 from minilm.comparison.defaults.small_net import (

@@ -11,7 +11,7 @@ from minilm.backends import create
 from minilm.cli.twin import command
 from minilm.comparison import compare_texts, judge_lockstep, run_lockstep
 from minilm.errors import MinilmError
-from minilm.faces.comparison import twin_sentences, twin_table
+from minilm.faces.comparison import lockstep_sentences, lockstep_table
 from minilm.records import ModelConfig, Reading
 from minilm.storage.model_folder import write_model
 
@@ -98,7 +98,7 @@ def test_before_and_after_a_training_step_differ_and_say_so(codec, config):
     verdict = judge_lockstep(list(run_lockstep(models, codec, "ab", STAGES, 0, max_tokens=20)))
     assert verdict.agreement < 1
     assert not verdict.equal
-    assert "rounding does not explain it" in twin_sentences(verdict)
+    assert "rounding does not explain it" in lockstep_sentences(verdict)
 
 
 @pytest.mark.parametrize("stages", [STAGES, "Greedy()", "Temperature(2.0) TopP(0.9) Greedy()"])
@@ -116,7 +116,7 @@ def test_a_token_that_flips_by_rounding_is_explained_by_its_margin(codec, config
         verdict = judge_lockstep(tie_steps)
         assert verdict.first is not None
         assert verdict.explained
-        assert "rounding explains it" in twin_sentences(verdict)
+        assert "rounding explains it" in lockstep_sentences(verdict)
         return
     step = next(run_lockstep([model, model], codec, prompt, stages, 0, max_tokens=1))
     changed = np.zeros(row.size)
@@ -187,5 +187,5 @@ def test_the_command_exits_by_the_verdict(codec, config, tmp_path):
 def test_the_table_fits_a_terminal(codec, config):
     models = [create("numpy", config), create("numpy", ModelConfig(codec.vocab_size, 8, 12, seed=3))]
     steps = list(run_lockstep(models, codec, "ab", STAGES, 0, max_tokens=8))
-    text = f"{twin_table(steps)}\n{twin_sentences(judge_lockstep(steps))}"
+    text = f"{lockstep_table(steps)}\n{lockstep_sentences(judge_lockstep(steps))}"
     assert max(map(len, text.splitlines())) <= 100

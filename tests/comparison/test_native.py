@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from minilm.cli.compare.backends import command
+from minilm.cli.compare.group import command
 from minilm.comparison.defaults.diagnosis import diagnose
 from minilm.comparison.defaults.ladder import LadderStep, apply_corrections, count_steps
 from minilm.comparison.defaults.native import NativeFramework, create_natives, draw_batches
 from minilm.errors import MinilmError
 from minilm.faces.comparison import ladder_table
-from minilm.faces.plots.ladder import ladder
+from minilm.faces.plots.ladder import draw_ladder
 from minilm.records import ModelConfig
 
 TINY = ModelConfig(vocab_size=12, embedding_size=4, hidden_size=5)
@@ -103,7 +103,10 @@ def test_the_command_explains_natives_and_draws_the_ladder(tmp_path):
         command, ["--ladder", "--native", "numpy,torch", "--steps", "5", "--plot", str(file)]
     )
     assert climbed.exit_code == 0, climbed.output
-    assert climbed.output.splitlines()[0].split() == ["neutral", "losses", "apart", "weights", "apart"]
+    header = climbed.output.splitlines()[0]
+    assert [cell.strip() for cell in header.split("  ") if cell.strip()] == [
+        "neutral", "difference of losses", "difference of weights"
+    ]  # fmt: skip
     assert "are equal" in climbed.output.splitlines()[-1]
     assert file.read_bytes().startswith(b"<?xml")
     lines = run.invoke(command, ["--ladder", "--native", "numpy,torch", "--steps", "5", "--json"]).output
@@ -138,9 +141,10 @@ def test_the_table_and_the_picture_say_the_same():
     table = ladder_table(rungs, "A", "B", 1e-5)
     assert table.splitlines()[1].split() == ["weights", "copied", "2.0e-02", "3.0e-01"]
     assert (
-        table.splitlines()[-1] == "with every correction B and A are equal: losses 0.0e+00 apart over 2 steps"
+        table.splitlines()[-1]
+        == "with every correction B and A are equal: the losses differ by 0.0e+00 over 2 steps"
     )
-    picture = ladder(rungs, "A", "B", 1e-5)
+    picture = draw_ladder(rungs, "A", "B", 1e-5)
     assert picture.alt == (
         "Differences between the losses of B and A: weights copied 2.0e-02; + two_biases 0.0e+00; "
         "all but two_biases 3.0e-02."

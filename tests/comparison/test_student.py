@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from minilm.cli.compare.backends import command
+from minilm.cli.compare.group import command
 from minilm.comparison.student import case
 from minilm.comparison.student.compare import compare_files, compare_models, compare_student
 from minilm.comparison.student.contract import Framework, call_student, make_template

@@ -1,1 +1,1 @@
-"""minilm compare: backends, a student's file, and the frameworks' defaults."""
+"""minilm compare: backends, a student's file, two models, and the frameworks' defaults."""
