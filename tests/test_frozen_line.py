@@ -16,7 +16,8 @@ from minilm.comparison.backends import train_side_by_side
 from minilm.comparison.defaults import small_net
 from minilm.comparison.defaults.ladder import LadderStep
 from minilm.comparison.lockstep import judge_lockstep, run_lockstep
-from minilm.comparison.training import effect_of_update, places, through_training
+from minilm.comparison.material import Material
+from minilm.comparison.training import follow_prompt, measure_update, visit_steps
 from minilm.doctor.museum import list_exhibits, open_exhibit
 from minilm.doctor.run import WatchedRun
 from minilm.frozen import one_line
@@ -74,8 +75,8 @@ def training(folder):
     yield from (BATCHES, BATCHES.batch(0), trunk.plan, branch.plan, trunk.step, trunk.gradients())
     yield from (*branch_steps(trunk, branch), *weight_differences(trunk, branch).values())
     yield from chain(*batch_rows(trunk.step, CODEC), facts_of(trunk.updates()).values())
-    yield from through_training(places(trunk, [0, 3]), CODEC, " w5 w9 w7")
-    yield effect_of_update(trunk, CODEC, " w5 w9 w7")
+    yield from follow_prompt(visit_steps(trunk, [0, 3]), CODEC, " w5 w9 w7")
+    yield measure_update(trunk, CODEC, " w5 w9 w7")
     save(folder, trunk.model, 3, 99, {"seed": 0}, b"a tokenizer" * 999)
     yield from (newest(folder), from_storyland(20, held_out=5), *stories(0, 3))
 
@@ -112,6 +113,7 @@ def others():
         *list_exhibits(),
     )
     yield from train_side_by_side([model(), model()], [BATCHES.batch(0)])
+    yield Material(CODEC, ["a story"] * 99, CONFIG, model().weights())
     yield LadderStep("defaults", False, np.linspace(0, 1, 200), 0.1)
     yield small_net.Slices(0.5, np.zeros((7, 3)), np.zeros((7, 3, 5)), {"bias": np.zeros(24)})
     twins = list(run_lockstep([model(), model()], CODEC, " w5", max_tokens=3))

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from minilm import builtin
 from minilm.cli import command as minilm
-from minilm.comparison.training import through_training
+from minilm.comparison.training import follow_prompt
 from minilm.errors import MinilmError
 from minilm.records import TrainStep
 from minilm.token_text import Meant, TokenTexts, id_of, ids_of
@@ -65,8 +65,8 @@ def test_a_word_means_the_same_id_in_every_command(word):
     same = run.invoke(minilm, ["inside", "neighbours", "--token", f"#{first}"])
     assert looked.stdout == same.stdout
 
-    (moment,) = through_training([(0, builtin.model())], BUILTIN, "Once", word=word, max_tokens=1)
-    (other,) = through_training([(0, builtin.model())], BUILTIN, "Once", word=f"#{first}", max_tokens=1)
+    (moment,) = follow_prompt([(0, builtin.model())], BUILTIN, "Once", word=word, max_tokens=1)
+    (other,) = follow_prompt([(0, builtin.model())], BUILTIN, "Once", word=f"#{first}", max_tokens=1)
     assert (moment.watched, moment.p, moment.rank) == (other.watched, other.p, other.rank)
 
     condition = condition_on_training(f"seen({word!r})", BUILTIN)

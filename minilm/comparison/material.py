@@ -8,6 +8,7 @@ from pathlib import Path
 
 import tokenizer
 from minilm import backends
+from minilm.frozen import one_line
 from minilm.protocols import TextCodec
 from minilm.records import Array, ModelConfig
 from minilm.training.batches import Batch, Batches, encode_documents
@@ -36,6 +37,8 @@ class Material:
     documents: Sequence[str]
     config: ModelConfig | None = None
     weights: Mapping[str, Array] | None = None
+
+    __repr__ = one_line
 
     def draw_batches(self, steps: int, rows: int, length: int, seed: int = 0) -> Iterator[Batch]:
         """Yield one batch for each training step.

@@ -1,7 +1,7 @@
-"""One prompt through a training: the same ids and dice at many places of it, and what one update did.
+"""One prompt through a training: the same ids and draws at many places of it, and the effect of one update.
 
-The places are a timeline's, or models that were saved; an update's effect is its difference before and
-after, and, to first order, each parameter's share in it.
+The places come from a timeline, or from saved models. The effect of an update is the difference before and
+after it, and, to first order, the share of each parameter.
 """
 
 from __future__ import annotations
@@ -22,16 +22,24 @@ from minilm.token_text import TokenTexts, ids_of
 from minilm.training.timeline.gates import GateRow, gate_moment
 from minilm.training.timeline.timeline import Timeline
 
-__all__ = ["Prediction", "PromptMoment", "UpdateEffect", "effect_of_update", "places", "through_training"]
+__all__ = ["Prediction", "PromptMoment", "UpdateEffect", "follow_prompt", "measure_update", "visit_steps"]
 
 
 @dataclass(frozen=True, slots=True)
 class PromptMoment:
-    """What a model made of a prompt after `index` updates.
+    """What a model makes of a prompt after some updates.
 
-    text: what it wrote, always with the same dice; entropy: of the first token's distribution, in nats;
-    p and rank: of the watched word there; norm: of that word's embedding; drift: 1 - its cosine to the first
-    moment's; gates: of layer 0 at the last token of the prompt, None for a model that shows none.
+    Attributes:
+        index: how many updates were made.
+        text: what the model wrote, always with the same draws.
+        ids: the ids of that text.
+        entropy: of the first token's distribution, in nats.
+        watched: the text of the watched token.
+        p: the probability of the watched token after the prompt.
+        rank: its rank there, from 1.
+        norm: the length of its embedding.
+        drift: 1 - the cosine of its embedding to that of the first moment.
+        gates: the gates of layer 0 at the last token of the prompt; None for a model that shows none.
     """
 
     index: int
@@ -50,7 +58,15 @@ class PromptMoment:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """One possible next token, before and after an update."""
+    """One possible next token, before and after an update.
+
+    Attributes:
+        id: the token.
+        text: its text.
+        bytes: its bytes.
+        p_before: its probability before the update.
+        p_after: its probability after the update.
+    """
 
     id: int
     text: str
@@ -61,10 +77,15 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class UpdateEffect:
-    """What one update (the step `index`, from 1) did to the prediction after a prompt.
+    """The effect of one update on the prediction after a prompt.
 
-    change: of the watched token's log-probability; shares: what each parameter's update gave to it, to first
-    order; rest: what is left of the change; predictions: the watched token, then the likeliest.
+    Attributes:
+        index: the number of the step, from 1.
+        watched: the watched token.
+        change: the change of its log-probability.
+        shares: the part of that change, to first order, that each parameter's update makes.
+        rest: the change without these parts.
+        predictions: the watched token, then the likeliest before and after.
     """
 
     index: int
@@ -77,12 +98,17 @@ class UpdateEffect:
     __repr__ = one_line
 
 
-def places(timeline: Timeline, steps: Iterable[int]) -> Iterator[tuple[int, Inspectable]]:
-    """The model at several places of a training, each valid until the next is asked for."""
+def visit_steps(timeline: Timeline, steps: Iterable[int]) -> Iterator[tuple[int, Inspectable]]:
+    """Yield the model after some numbers of updates; each is valid until the next is asked for.
+
+    Args:
+        timeline: a training.
+        steps: the numbers of updates.
+    """
     return ((index, cast(Inspectable, timeline.jump(index).model)) for index in steps)
 
 
-def through_training(
+def follow_prompt(
     models: Iterable[tuple[int, Inspectable]],
     codec: TextCodec,
     prompt: str,
@@ -92,13 +118,20 @@ def through_training(
     max_tokens: int = 20,
     word: str | None = None,
 ) -> Iterator[PromptMoment]:
-    """A moment for every (updates made, model).
+    """Read one prompt with every model, and yield a moment for each.
 
-    word: whose first token is watched, read as in every command (token_text.py); the last
-    token of the prompt unless given.
+    Args:
+        models: pairs of (updates made, model), such as visit_steps gives.
+        codec: the tokenizer of all models.
+        prompt: the text to read.
+        stages: the sampling stages as text.
+        seed: the seed of the draws, the same for every model.
+        max_tokens: the most new tokens.
+        word: the word whose first token is watched, read as in every command (token_text.py); None watches
+            the last token of the prompt.
     """
     ids = codec.encode(prompt, special=True)
-    watched = _watched(codec, ids, word)
+    watched = _find_watched(codec, ids, word)
     texts, first = TokenTexts(codec), None
     for index, model in models:
         cursor = start(model, codec, prompt, stages, seed, max_tokens=max_tokens)
@@ -115,48 +148,57 @@ def through_training(
             rank(logits, watched),
             float(np.linalg.norm(vector)),
             1 - cosine(vector, first),
-            _gates(model, ids, index),
+            _last_gates(model, ids, index),
         )
 
 
-def effect_of_update(
+def measure_update(
     timeline: Timeline, codec: TextCodec, prompt: str, word: str | None = None, top: int = 5
 ) -> UpdateEffect:
-    """What the next update of a timeline does to the prediction after a prompt; the place stays usable.
+    """Measure how the next update of a timeline changes the prediction after a prompt.
 
-    word: whose first token is watched; the likeliest token before the update unless given.
+    Args:
+        timeline: the place before the update; it stays usable.
+        codec: the tokenizer of the model.
+        prompt: the text to read.
+        word: the word whose first token is watched; None watches the likeliest token before the update.
+        top: how many of the likeliest tokens to list, before and after.
     """
     ids, updates = codec.encode(prompt, special=True), timeline.updates()
     model = timeline.model
     before = np.array(log_softmax(model.read(ids).logits[-1]))
-    watched = int(before.argmax()) if word is None else _watched(codec, ids, word)
-    shares = _shares(model, ids, watched, updates)
+    watched = int(before.argmax()) if word is None else _find_watched(codec, ids, word)
+    shares = _share_change(model, ids, watched, updates)
     after = np.array(log_softmax(timeline.next().model.read(ids).logits[-1]))
     change = float(after[watched] - before[watched])
     likeliest = [*np.argsort(-before, kind="stable")[:top], *np.argsort(-after, kind="stable")[:top]]
     texts = TokenTexts(codec)
 
-    def prediction(token: int) -> Prediction:
+    def predict(token: int) -> Prediction:
         return Prediction(token, *texts(token), float(np.exp(before[token])), float(np.exp(after[token])))
 
-    listed = dict.fromkeys(int(token) for token in likeliest if token != watched)
+    others = dict.fromkeys(int(token) for token in likeliest if token != watched)
     rest = change - sum(shares.values())
-    predictions = (prediction(watched), *map(prediction, listed))
+    predictions = (predict(watched), *map(predict, others))
     return UpdateEffect(timeline.index + 1, predictions[0], change, shares, rest, predictions)
 
 
-def _shares(
+def _share_change(
     model: Trainable, ids: Sequence[int], target: int, updates: Mapping[str, Array]
 ) -> dict[str, float]:
-    """Per parameter: the gradient of the target's log-probability times the update."""
+    """Return, for each parameter, the change of the target's log-probability to first order.
+
+    log p(w + update) - log p(w) is about sum over parameters of (d log p / d w) . update
+    """
     inputs, mask = np.array([ids]), np.zeros((1, len(ids)), np.float32)
     targets = np.zeros_like(inputs)
     targets[0, -1], mask[0, -1] = target, 1
-    gradients = model.gradients(inputs, targets, mask).arrays  # of the loss, -log p
+    # The loss is -log p, so its gradient has the opposite sign.
+    gradients = model.gradients(inputs, targets, mask).arrays
     return {name: -float(np.vdot(gradients[name], update)) for name, update in updates.items()}
 
 
-def _watched(codec: TextCodec, ids: Sequence[int], word: str | None) -> int:
+def _find_watched(codec: TextCodec, ids: Sequence[int], word: str | None) -> int:
     if word is None:
         return int(ids[-1])
     found = ids_of(word, codec).id
@@ -165,5 +207,5 @@ def _watched(codec: TextCodec, ids: Sequence[int], word: str | None) -> int:
     return found
 
 
-def _gates(model: Inspectable, ids: Sequence[int], index: int) -> GateRow | None:
+def _last_gates(model: Inspectable, ids: Sequence[int], index: int) -> GateRow | None:
     return gate_moment(model, ids, 0, index).rows()[-1] if isinstance(model, Trainable) else None

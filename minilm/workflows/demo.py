@@ -17,6 +17,7 @@ import tokenizer
 from minilm import backends
 from minilm.atomic import new_folder
 from minilm.builtin import PROMPT, RECIPE
+from minilm.comparison.backends import compare_runs
 from minilm.errors import MinilmError
 from minilm.faces.progress import training
 from minilm.faces.text import render
@@ -138,15 +139,11 @@ class Start:
         """A parity table: heading, then a row for each framework against the first."""
         first = self.names[0]
         count = len(self.steps[first])
-        rows = [["framework", "loss 1", f"loss {count}", f"most apart from {first}", "logits apart"]]
-        for name in self.names:
-            pairs = zip(self.steps[name], self.steps[first], strict=True)
-            apart = max(abs(mine.loss - other.loss) for mine, other in pairs)
-            logits = float(np.abs(self.logits[name] - self.logits[first]).max())
-            mine = self.steps[name]
-            rows.append(
-                [name, f"{mine[0].loss:.6f}", f"{mine[-1].loss:.6f}", f"{apart:.1e}", f"{logits:.1e}"]
-            )
+        rows = [["framework", "loss 1", f"loss {count}", f"losses differ from {first}", "logits differ"]]
+        for found in compare_runs(self.steps, self.logits):
+            losses = [step.loss for step in self.steps[found.backend]]
+            ends = [f"{losses[0]:.6f}", f"{losses[-1]:.6f}"]
+            rows.append([found.backend, *ends, f"{found.losses:.1e}", f"{found.logits:.1e}"])
         return rows
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from minilm import backends
 from minilm.bench.workloads import FakeCodec
-from minilm.comparison.training import effect_of_update, places, through_training
+from minilm.comparison.training import follow_prompt, measure_update, visit_steps
 from minilm.errors import MinilmError
 from minilm.faces.text.train import effect_text, moments_text
 from minilm.generation import stream
@@ -28,9 +28,9 @@ def timeline(backend, rate=5e-2):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_every_moment_is_what_a_training_stopped_there_says(backend):
+def test_every_moment_equals_a_training_that_stopped_there(backend):
     moments = list(
-        through_training(places(timeline(backend), [0, 3, 12]), CODEC, PROMPT, word="w8", max_tokens=6)
+        follow_prompt(visit_steps(timeline(backend), [0, 3, 12]), CODEC, PROMPT, word="w8", max_tokens=6)
     )
     model = backends.create(backend, CONFIG, "float64")
     first = np.array(model.embedding_table()[8])
@@ -55,9 +55,9 @@ def test_every_moment_is_what_a_training_stopped_there_says(backend):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_a_small_update_s_effect_is_the_sum_of_its_parameters_shares(backend):
+def test_the_effect_of_a_small_update_is_the_sum_of_its_parameters_shares(backend):
     place = timeline(backend, rate=1e-4).jump(4)
-    effect = effect_of_update(place, CODEC, PROMPT, "w8")
+    effect = measure_update(place, CODEC, PROMPT, "w8")
     before = softmax(place.model.read(IDS).logits[-1])[8]
     after = softmax(place.next().model.read(IDS).logits[-1])[8]
     assert effect.change == pytest.approx(np.log(after / before), rel=1e-9)
@@ -68,9 +68,9 @@ def test_a_small_update_s_effect_is_the_sum_of_its_parameters_shares(backend):
 
 def test_without_a_word_the_likeliest_token_is_watched():
     place = timeline("numpy").jump(12).back(3)
-    assert effect_of_update(place, CODEC, PROMPT).watched.id == int(place.model.read(IDS).logits[-1].argmax())
+    assert measure_update(place, CODEC, PROMPT).watched.id == int(place.model.read(IDS).logits[-1].argmax())
 
 
 def test_a_word_without_a_token_is_refused():
     with pytest.raises(MinilmError, match="no token"):
-        list(through_training(places(timeline("numpy"), [0]), CODEC, PROMPT, word=" "))
+        list(follow_prompt(visit_steps(timeline("numpy"), [0]), CODEC, PROMPT, word=" "))

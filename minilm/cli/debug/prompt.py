@@ -15,9 +15,8 @@ from minilm.cli.options.training import TimelineOptions, timeline_options
 from minilm.comparison.training import (
     PromptMoment,
     UpdateEffect,
-    effect_of_update,
-    places,
-    through_training,
+    follow_prompt,
+    measure_update,
 )
 from minilm.errors import MinilmError
 from minilm.faces.text.train import effect_text, moments_text
@@ -109,9 +108,9 @@ def command(request: DebugPromptRequest) -> None:
         return
     training, timeline = request.start()
     codec = training.codec
-    moments = _moments(request, codec, places(timeline, _steps(timeline, request.every)))
+    moments = _moments(request, codec, visit_steps(timeline, _steps(timeline, request.every)))
     effects = [
-        effect_of_update(timeline.jump(step - 1), codec, request.prompt, request.word)
+        measure_update(timeline.jump(step - 1), codec, request.prompt, request.word)
         for step in request.effects
     ]
     _print(moments, effects, request.as_lines)
@@ -126,7 +125,7 @@ def _moments(
     if request.word is not None and (note := ids_of(request.word, codec).note):
         click.echo(visible(note, keep=""), err=True)
     return list(
-        through_training(
+        follow_prompt(
             models,
             codec,
             request.prompt,

@@ -11,7 +11,7 @@ import numpy as np
 from minilm.cli.debug.loop import Action, parse_number, say
 from minilm.cli.debug.train_navigate import TrainState
 from minilm.cli.debug.values import field_at
-from minilm.comparison.training import effect_of_update, places, through_training
+from minilm.comparison.training import follow_prompt, measure_update, visit_steps
 from minilm.errors import MinilmError
 from minilm.faces.text import train as text_train
 from minilm.records import Array, TrainStep
@@ -96,14 +96,14 @@ def _prompt(state: TrainState, argument: str) -> None:
     """Show what the model wrote at some places that led here, and what it writes here."""
     if not argument:
         raise MinilmError("prompt takes a text, such as: prompt Once upon a time")
-    models = places(state.here, _spread(state))
-    say(text_train.moments_text(list(through_training(models, state.codec, argument, max_tokens=12))))
+    models = visit_steps(state.here, _spread(state))
+    say(text_train.moments_text(list(follow_prompt(models, state.codec, argument, max_tokens=12))))
 
 
 def _effect(state: TrainState, argument: str) -> None:
     if not argument:
         raise MinilmError("effect takes a text, such as: effect Once upon a")
-    say(text_train.effect_text(effect_of_update(state.here, state.codec, argument)))
+    say(text_train.effect_text(measure_update(state.here, state.codec, argument)))
 
 
 def _spread(state: TrainState, most: int = 12) -> list[int]:
