@@ -1,4 +1,4 @@
-"""Backends held side by side: what is planted into one is named, with its step; equal ones are equal."""
+"""Backends compared step by step: a planted fault is named with its step, and equal backends are equal."""
 
 import json
 
@@ -40,7 +40,7 @@ def first(pair, count=4, tolerance=1e-12):
     return verdict.first
 
 
-def test_a_model_beside_itself_differs_in_nothing():
+def test_a_model_compared_with_itself_differs_in_nothing():
     (verdict,) = judge_backends(train_side_by_side(numpy_pair(), batches(3)), 1e-15)
     assert verdict.equal
     assert verdict.steps == 3
@@ -58,7 +58,7 @@ def test_the_frameworks_equal_the_reference(backend, dtype, tolerance):
     assert verdict.equal, str(verdict.first)
 
 
-def test_swapped_gates_part_in_the_logits_of_the_first_step():
+def test_swapped_gates_differ_in_the_logits_of_the_first_step():
     def swap(arrays):
         for part in ("kernel", "recurrent", "bias"):
             blocks = np.split(arrays[f"lstm.0.{part}"], 4, axis=-1)
@@ -69,12 +69,12 @@ def test_swapped_gates_part_in_the_logits_of_the_first_step():
     assert (place.step, place.difference.stage) == (1, "logits")
 
 
-def test_another_epsilon_parts_in_the_first_update():
+def test_another_epsilon_differs_in_the_first_update():
     place = first(numpy_pair(ModelConfig(17, 6, 8, layers=2, optimizer=OptimizerConfig(epsilon=1e-4))))
     assert (place.step, place.difference.stage, place.difference.parameter) == (1, "update", "embedding")
 
 
-def test_another_second_moment_parts_in_the_second_update():
+def test_another_second_moment_differs_in_the_second_update():
     """At step 1 the bias correction cancels beta2, so an honest comparison finds it one step later."""
     other = ModelConfig(17, 6, 8, layers=2, optimizer=OptimizerConfig(beta2=0.9, epsilon=1e-300))
     same = ModelConfig(17, 6, 8, layers=2, optimizer=OptimizerConfig(epsilon=1e-300))
@@ -108,7 +108,7 @@ def test_a_difference_that_is_no_number_is_past_every_tolerance():
     assert verdict.first.difference.scaled == float("inf")
 
 
-def test_twin_texts_meet_the_same_dice_and_name_the_token_where_they_part(codec):
+def test_two_texts_have_the_same_draws_and_name_the_first_token_that_differs(codec):
     config = ModelConfig(codec.vocab_size, 8, 8)
     same = [create("numpy", config) for _ in range(2)]
     (equal,) = compare_texts(same, codec, "ab", seed=3, max_tokens=12)
@@ -124,7 +124,7 @@ def test_twin_texts_meet_the_same_dice_and_name_the_token_where_they_part(codec)
     assert parted.ids[: parted.parts_at] == equal.ids[: parted.parts_at]
 
 
-def test_a_text_that_ends_early_parts_where_it_ends():
+def test_a_text_that_ends_early_differs_where_it_ends():
     assert TextPair("torch", "numpy", "", "", (1, 2), (1, 2, 3)).parts_at == 2
 
 
@@ -141,7 +141,7 @@ def test_fewer_than_two_backends_or_one_twice_is_refused():
             list(compare_backends(names, CONFIG, batches(1)))
 
 
-def test_the_table_says_where_a_backend_first_parts():
+def test_the_table_says_where_a_backend_first_differs():
     found = judge_backends(
         train_side_by_side(
             numpy_pair(ModelConfig(17, 6, 8, layers=2, optimizer=OptimizerConfig(epsilon=1e-4))), batches(2)

@@ -77,7 +77,7 @@ def test_a_cause_that_no_default_explains_is_reported():
     assert "no known default explains it" in diagnosis_lines(alone)
 
 
-def test_numbers_that_are_none_and_other_shapes_are_infinitely_apart():
+def test_nan_and_other_shapes_are_infinitely_different():
     assert find_gap({"a": np.array([np.nan])}, {"a": np.array([0.0])}).apart == float("inf")
     assert find_gap({"a": np.zeros(2)}, {"a": np.zeros(3)}).apart == float("inf")
 

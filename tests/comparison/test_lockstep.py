@@ -1,4 +1,4 @@
-"""Two models in lockstep: numbers worked apart, where the texts part, and whether rounding explains it."""
+"""Two models in lockstep: their numbers, where the texts differ, and if rounding explains it."""
 
 import json
 
@@ -59,7 +59,7 @@ def test_the_numbers_are_those_of_the_two_rows_of_logits(codec, config):
         ids.append(step.ids[0])
 
 
-def test_the_first_choice_that_differs_is_where_free_runs_part(codec, config):
+def test_the_first_choice_that_differs_is_where_free_runs_differ(codec, config):
     models = [create("numpy", config), create("numpy", config)]
     arrays = {name: np.array(array) for name, array in models[1].weights().items()}
     arrays["embedding"][codec.encode("b")[-1]] += 0.5

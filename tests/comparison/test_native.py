@@ -1,4 +1,4 @@
-"""Two frameworks with their own defaults: what parts them is named, and every correction closes its part."""
+"""Two frameworks with their own defaults: each cause is named, and each correction removes its part."""
 
 import json
 
@@ -27,7 +27,7 @@ def pair():
     return create_natives(BOTH, 25, "float64", TINY)
 
 
-def test_the_doctor_explains_the_gap_that_the_defaults_leave(pair):
+def test_the_diagnosis_explains_the_difference_that_the_defaults_make(pair):
     found = diagnose(*pair)
     assert [cause.default.name for cause in found.causes] == [
         "two_biases", "embedding_init", "kernel_init", "recurrent_init", "bias_init", "head_init",

@@ -1,4 +1,4 @@
-"""A student's LSTM beside the reference: the first difference and its cause, alike in three frameworks."""
+"""A student's LSTM compared with the reference: the first difference and its cause, in three frameworks."""
 
 import json
 import subprocess
@@ -65,7 +65,7 @@ def test_the_case_is_the_numpy_backends_lstm():
 
 
 @pytest.mark.parametrize("shown", [("hidden",), ("cell", "hidden"), ("logits",)], ids="+".join)
-def test_every_guess_is_told_from_every_other(shown):
+def test_every_guess_is_distinguished_from_every_other(shown):
     for guess in GUESSES:
         answer = {name: case.run_case(guess.variant)[name] for name in shown}
         found = find_guess(answer, case.run_case, 1e-5)
@@ -151,7 +151,7 @@ def make_model(weights):
     )
 
 
-def test_rows_and_vectors_are_both_handed_in():
+def test_the_code_may_take_rows_or_vectors():
     def by_rows(x, h, c, kernel, recurrent, bias):
         i, f, g, o = np.split(x @ kernel + h @ recurrent + bias, 4, axis=1)
         i, f, o = (1 / (1 + np.exp(-z)) for z in (i, f, o))
@@ -162,7 +162,7 @@ def test_rows_and_vectors_are_both_handed_in():
     assert np.abs(found["hidden"] - case.run_case()["hidden"]).max() < 1e-13
 
 
-def test_two_files_are_held_against_each_other(tmp_path):
+def test_two_files_are_compared_with_each_other(tmp_path):
     one, other = (
         written(tmp_path, text, f"{n}.py") for n, text in enumerate((make_template("numpy"), broken("numpy")))
     )
@@ -195,7 +195,7 @@ def test_a_file_that_fails_is_one_line_for_its_author(text, message, tmp_path):
     assert "\n" not in str(raised.value)
 
 
-def test_a_number_that_is_none_is_a_difference(tmp_path):
+def test_nan_is_a_difference(tmp_path):
     text = make_template("numpy").replace("h = o *", "h = float('nan') *")
     assert "hidden state, nan" in compare_student(written(tmp_path, text)).sentence
 
@@ -251,7 +251,7 @@ def small_net(arrays, order=(0, 1, 2, 3)):
     return Net()
 
 
-def test_a_wrapped_net_is_held_against_any_model():
+def test_a_wrapped_net_is_compared_with_any_model():
     pytest.importorskip("torch")
     from minilm.backends import create, wrap
 
