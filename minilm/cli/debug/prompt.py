@@ -17,6 +17,7 @@ from minilm.comparison.training import (
     UpdateEffect,
     follow_prompt,
     measure_update,
+    visit_steps,
 )
 from minilm.errors import MinilmError
 from minilm.faces.text.train import effect_text, moments_text
