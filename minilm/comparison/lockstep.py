@@ -15,10 +15,11 @@ from minilm.difference import absolute_difference, measure_difference, scale_dif
 from minilm.errors import MinilmError
 from minilm.frozen import one_line
 from minilm.generation import Cursor, start
-from minilm.numerics import log_softmax
+from minilm.numerics import log_softmax, softmax
 from minilm.protocols import LanguageModel, TextCodec
 from minilm.records import Array
 from minilm.sampling import Greedy, Scores, Stage
+from minilm.sampling.ledger import find_ends, find_interval
 
 __all__ = ["LockstepStep", "LockstepVerdict", "TextPair", "compare_texts", "judge_lockstep", "run_lockstep"]
 
@@ -275,10 +276,9 @@ def _final_scores(cursor: Cursor) -> Array:
 
 
 def _movement_of_interval(finals: Sequence[Array], chosen: int) -> float:
-    """Return how far the ends of the chosen token's interval lie from one model to the other."""
-    ends = [np.cumsum(np.exp(log_softmax(row))) for row in finals]
-    low = abs(ends[0][chosen - 1] - ends[1][chosen - 1]) if chosen else 0.0
-    return float(max(low, abs(ends[0][chosen] - ends[1][chosen])))
+    """Return how far the ends of the chosen token's interval move from one model to the other."""
+    one, other = (find_interval(find_ends(softmax(row)), chosen) for row in finals)
+    return max(abs(one[0] - other[0]), abs(one[1] - other[1]))
 
 
 def _margin_of_greedy(finals: Sequence[Array], ids: tuple[int, int]) -> tuple[float, float]:

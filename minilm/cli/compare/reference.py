@@ -49,9 +49,8 @@ def command(request: ReferenceRequest) -> None:
     trust. Exit code 1 where it differs.
     """
     if len(request.files) != 1 or request.files[0] == "reference":
-        raise MinilmError(
-            f"compare reference takes one file, as in reference my_lstm.py; got {' '.join(request.files)}"
-        )
+        files = " ".join(request.files) or "none"
+        raise MinilmError(f"compare reference takes one file, as in reference my_lstm.py; got {files}")
     check_seconds(request.seconds)
     print_verdict(compare_student(request.files[0], request.seconds), request.as_lines)
 
