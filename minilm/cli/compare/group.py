@@ -10,15 +10,15 @@ from collections.abc import Sequence
 
 import click
 
-from minilm.cli.compare import backends, defaults, models, native, reference, template
+from minilm.cli.compare import backends, defaults, models, native, student
 
 __all__ = ["command", "name_mode"]
 
 MODES: dict[str, click.Command] = {
     "backends": backends.command,
-    "reference": reference.command,
+    "reference": student.reference,
     "models": models.command,
-    "template": template.command,
+    "template": student.template,
     "defaults": defaults.command,
     "native": native.command,
 }

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import click
 
 from minilm.builtin import PROMPT
-from minilm.cli.compare.reference import check_seconds, print_verdict, seconds_option
+from minilm.cli.compare.student import check_seconds, print_verdict, seconds_option
 from minilm.cli.options.model import open_model
 from minilm.cli.options.request import takes
 from minilm.comparison.student.compare import StudentVerdict, compare_files, compare_models

@@ -1,4 +1,4 @@
-"""minilm compare reference FILE.py: find where a student's LSTM first differs from the reference, and why."""
+"""minilm compare template and reference: a student's file to begin with, and where it first differs."""
 
 from __future__ import annotations
 
@@ -9,16 +9,47 @@ import click
 
 from minilm.cli.options.request import takes
 from minilm.comparison.student.compare import StudentVerdict, compare_student
+from minilm.comparison.student.contract import make_template
 from minilm.errors import MinilmError
 from minilm.faces import console
 from minilm.faces.comparison import student_lines
 from minilm.trace.json import as_json, dumps
 
-__all__ = ["ReferenceRequest", "command", "print_verdict", "seconds_option"]
+__all__ = [
+    "ReferenceRequest",
+    "TemplateRequest",
+    "check_seconds",
+    "print_verdict",
+    "reference",
+    "seconds_option",
+    "template",
+]
 
 seconds_option = click.option(
     "--seconds", default=60.0, show_default=True, help="How long a student's file may run."
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TemplateRequest:
+    """The options of `minilm compare template`.
+
+    Attributes:
+        framework: numpy, torch or tensorflow.
+    """
+
+    framework: str
+
+
+@click.command(epilog="Example: minilm compare template torch")
+@click.argument("framework")
+@takes(TemplateRequest)
+def template(request: TemplateRequest) -> None:
+    """Print a student's file to begin with.
+
+    FRAMEWORK is numpy, torch or tensorflow. Its LSTM equals the reference.
+    """
+    click.echo(make_template(request.framework), nl=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +72,7 @@ class ReferenceRequest:
 @seconds_option
 @click.option("--json", "as_lines", is_flag=True, help="Print a JSON line instead of sentences.")
 @takes(ReferenceRequest)
-def command(request: ReferenceRequest) -> None:
+def reference(request: ReferenceRequest) -> None:
     """Compare a student's LSTM with the reference.
 
     Finds the first difference and names the mistake. The LSTM may be in NumPy, PyTorch or TensorFlow. The
