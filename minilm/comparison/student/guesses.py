@@ -1,17 +1,19 @@
 """Named guesses at what is wrong with a student's LSTM; a guess is right when it makes the numbers equal.
 
-Every guess is a change of the reference (reference_cell.py). Single changes are tried before pairs.
+Every guess is a change of the reference (reference_cell.py); mistakes.md lists them. Single changes are tried
+before pairs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from importlib.resources import files
 from itertools import combinations, permutations
 
 import numpy as np
 
-from minilm.comparison.student.reference_cell import CELLS, LETTERS, REFERENCE, Variant
+from minilm.comparison.student.reference_cell import LETTERS, REFERENCE, Variant
 from minilm.difference import largest_difference
 from minilm.records import Array
 
@@ -54,63 +56,29 @@ def _guess_order(letters: tuple[str, ...]) -> Guess:
 
 ORDERS = tuple(_guess_order(letters) for letters in permutations(LETTERS) if "".join(letters) != LETTERS)
 
-OTHERS = (
-    Guess("its bias is left out", "add the bias to the four blocks", {"bias": 0.0}),
-    Guess("its bias is added twice", "there is one bias: add it once", {"bias": 2.0}),
-    Guess(
-        "1 is added to its forget gate",
-        "the bias already contains the forget gate's 1: add none",
-        {"forget_bias": 1.0},
-    ),
-    Guess("1 is taken from its forget gate", "use the bias as it is", {"forget_bias": -1.0}),
-    Guess("g goes through sigmoid", "the candidate g goes through tanh", {"g": "sigmoid"}),
-    Guess("g goes through nothing", "the candidate g goes through tanh", {"g": "none"}),
-    Guess("g goes through relu", "the candidate g goes through tanh", {"g": "relu"}),
-    Guess("o goes through tanh", "the output gate o goes through sigmoid", {"o": "tanh"}),
-    Guess("o goes through nothing", "the output gate o goes through sigmoid", {"o": "none"}),
-    Guess("i, f and o go through tanh", "the gates i, f and o go through sigmoid", {"gates": "tanh"}),
-    Guess(
-        "i, f and o go through the hard sigmoid",
-        "use 1 / (1 + e^-z) for i, f and o",
-        {"gates": "hard_sigmoid"},
-    ),
-    Guess("h is o * c", "h is o * tanh(c): the tanh is missing", {"output": "none"}),
-    Guess("h is o * sigmoid(c)", "h is o * tanh(c)", {"output": "sigmoid"}),
-    Guess("h reads the cell before its update", "h is o * tanh of the new cell", {"late": True}),
-    *(
-        Guess(f"the new cell is {formula}", "the new cell is f*c + i*g", {"cell": formula})
-        for formula in list(CELLS)[1:]
-    ),
-    Guess("h is not carried on", "hand the last h to the next step", {"carried": "c"}),
-    Guess("c is not carried on", "hand the last c to the next step", {"carried": "h"}),
-    Guess("no state is carried on", "hand the last h and c to the next step", {"carried": ""}),
-    Guess("it answers with c, h", "return h first, then c", {"swap": "answer"}),
-    Guess("it answers with c, h at every step", "return h first, then c", {"swap": "step"}),
-    Guess(
-        "its recurrent blocks are transposed",
-        "use h @ recurrent, not its transpose",
-        {"recurrent": "transposed"},
-    ),
-    Guess(
-        "its recurrent kernel is reshaped",
-        "transpose the recurrent kernel (.T), no reshape",
-        {"recurrent": "reshaped"},
-    ),
-    Guess("its kernel is reshaped", "transpose the kernel (.T), no reshape", {"kernel": "reshaped"}),
-    Guess(
-        "both of its kernels are reshaped",
-        "transpose the kernels (.T), no reshape",
-        {"kernel": "reshaped", "recurrent": "reshaped"},
-    ),
-    Guess(
-        "the four gates of a unit are neighbours",
-        "split 4H into four blocks of H: reshape (4, H)",
-        {"blocks": False},
-    ),
-    Guess("the cell is added to i, f and o", "leave the peephole out", {"peephole": True}),
-    Guess("it reads backwards", "read the inputs from t=0 on", {"backwards": True}),
-    Guess("its state starts at 1", "start with h and c at 0", {"start": 1.0}),
-)
+
+def _read_guesses() -> tuple[Guess, ...]:
+    """Return the rows of mistakes.md; the first two lines of the table are its heading."""
+    text = files("minilm.comparison.student").joinpath("mistakes.md").read_text("utf-8")
+    rows = [line.strip("|").split("|") for line in text.splitlines() if line.startswith("|")][2:]
+    return tuple(Guess(said.strip(), fix.strip(), _parse_changes(changes)) for said, fix, changes in rows)
+
+
+def _parse_changes(text: str) -> dict[str, str | float | bool]:
+    """Return fields of Variant with values of their types.
+
+    >>> _parse_changes("bias=0.0, blocks=False")
+    {'bias': 0.0, 'blocks': False}
+    """
+    changes: dict[str, str | float | bool] = {}
+    for change in text.strip().split(", "):
+        name, _, value = change.partition("=")
+        kind = type(getattr(REFERENCE, name))
+        changes[name] = value == "True" if kind is bool else kind(value)
+    return changes
+
+
+OTHERS = _read_guesses()
 
 GUESSES: tuple[Guess, ...] = (*ORDERS, *OTHERS)
 
