@@ -11,7 +11,7 @@ from minilm.comparison.defaults.diagnosis import find_gap
 from minilm.comparison.student.compare import find_first_difference
 from minilm.difference import absolute_difference, largest_difference, measure_difference, scale_difference
 from minilm.records import ModelConfig
-from minilm.trace.diff import differ
+from minilm.trace.diff import facts_differ
 from minilm.training.batches import Batch
 
 
@@ -55,8 +55,8 @@ def test_numbers_above_one_are_scaled_and_smaller_ones_are_not():
 def test_every_comparison_follows_the_rule(codec):
     """A shift by 2e-5 of a number of size 4 is 5e-6 of it: with scaling, equal within 1e-5."""
     shift, size = 2e-5, 4.0
-    assert not differ(size, size + shift, 1e-5)
-    assert differ(0.5, 0.5 + shift, 1e-5)
+    assert not facts_differ(size, size + shift, 1e-5)
+    assert facts_differ(0.5, 0.5 + shift, 1e-5)
     assert find_gap({"a": np.array([size])}, {"a": np.array([size + shift])}).apart == pytest.approx(shift)
     rows = {"logits": np.array([[size]])}, {"logits": np.array([[size + shift]])}
     first = find_first_difference(*rows, tolerance=1e-5)
