@@ -228,14 +228,14 @@ def test_a_stuck_gate_has_a_slope_below_one_hundredth():
 
 def test_the_doctor_and_the_tables_take_their_thresholds_from_one_place(monkeypatch):
     """Moving a threshold here moves what the doctor counts; the timeline's are the same numbers."""
-    from minilm.doctor.batch import saturation
+    from minilm.doctor.batch import measure_saturation
     from minilm.inside import gates
     from minilm.training.timeline import gates as timeline_gates
 
     weights = {"embedding": np.zeros((3, 2)), "kernel": np.zeros((2, 8)), "recurrent": np.zeros((2, 8))}
     weights["bias"] = np.repeat([-4.0, 5.0, 0.0, 0.0], 2)  # sigmoid: 0.018, 0.9933, 0.5; tanh: 0
     ids = np.zeros((2, 3), int)
-    assert saturation(ids, weights) == {"i": 0, "f": 1, "g": 0, "o": 0}
+    assert measure_saturation(ids, weights) == {"i": 0, "f": 1, "g": 0, "o": 0}
     monkeypatch.setattr(gates, "STUCK", 0.02)
-    assert saturation(ids, weights) == {"i": 1, "f": 1, "g": 0, "o": 0}
+    assert measure_saturation(ids, weights) == {"i": 1, "f": 1, "g": 0, "o": 0}
     assert (timeline_gates.CLOSED, timeline_gates.OPEN) == (gates.CLOSED, gates.OPEN) == (0.1, 0.9)
