@@ -1,40 +1,102 @@
-"""minilm doctor: a training loop, or a recorded run of one, examined; and the museum of broken ones."""
+"""minilm doctor: examine a training loop or a recorded run, and open the museum of broken trainings."""
 
 from __future__ import annotations
 
-import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
+from typing import Any
 
 import click
 
 from minilm import doctor
+from minilm.cli.options.request import takes
 from minilm.doctor import museum
+from minilm.doctor.run_file import watch_file
 from minilm.errors import MinilmError
 from minilm.faces import console
 from minilm.faces.findings import exhibits_table, findings_text
 from minilm.trace.json import as_json, dumps
 
-__all__ = ["command"]
+__all__ = ["DoctorRequest", "MuseumRequest", "command"]
 
 
-class _FileOrName(click.Group):
-    """A first word that is no sub-command is a file."""
+@dataclass(frozen=True, kw_only=True)
+class DoctorRequest:
+    """The options of `minilm doctor`.
+
+    Attributes:
+        file: The training file to run and watch, or None.
+        arguments: What the file finds in sys.argv[1:].
+        run: A recorded run to examine instead of a file, or None.
+        steps: Training steps to watch.
+        seconds: The longest time that the file may run.
+        record: Where to keep the records of the file's run, or None.
+        as_lines: Print the findings as JSON lines.
+    """
+
+    file: str | None
+    arguments: tuple[str, ...]
+    run: str | None
+    steps: int
+    seconds: int
+    record: str | None
+    as_lines: bool
+
+    def read_records(self) -> list[doctor.Record]:
+        """Return the records of the recorded run, or of the file after running it.
+
+        Raises:
+            MinilmError: The options do not fit together, or there are no records.
+        """
+        if (self.file is None) == (self.run is None):
+            raise MinilmError(
+                "Give one training file, FILE.py, or one record, --run RECORD; see minilm doctor --help"
+            )
+        if self.steps < 1 or self.seconds < 1:
+            raise MinilmError(
+                f"--steps and --seconds must be at least 1, got {self.steps} and {self.seconds}"
+            )
+        if self.file is None:
+            return list(doctor.load(str(self.run)))
+        record = None if self.record is None else Path(self.record)
+        return watch_file(Path(self.file), self.arguments, self.steps, self.seconds, record)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MuseumRequest:
+    """The options of `minilm doctor museum`.
+
+    Attributes:
+        name: The exhibit to open; None to list all.
+        path: Print where the exhibit's record is.
+        as_lines: Print JSON lines.
+    """
+
+    name: str | None
+    path: bool
+    as_lines: bool
+
+
+class _FileOrSubcommand(click.Group):
+    """A group whose first word may also be a file: `FILE.py` and everything after it."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        words = [word for word in args if word in self.commands or word.endswith(".py")]
-        ctx.meta["file"] = words[0] if words and words[0].endswith(".py") else None
-        if ctx.meta["file"]:
-            at = args.index(words[0])
-            ctx.meta["arguments"], args = args[at + 1 :], args[:at]
-        return super().parse_args(ctx, args)
+        first = next((word for word in args if word in self.commands or word.endswith(".py")), "")
+        file, arguments = None, ()
+        if first.endswith(".py"):
+            place = args.index(first)
+            file, arguments, args = first, tuple(args[place + 1 :]), args[:place]
+        rest = super().parse_args(ctx, args)
+        added: dict[str, Any] = {"file": file, "arguments": arguments}
+        ctx.params.update(added)
+        return rest
 
 
 @click.command(
-    cls=_FileOrName,
+    cls=_FileOrSubcommand,
     invoke_without_command=True,
     subcommand_metavar="[FILE.py [ARGUMENTS]... | museum]",
     epilog="Example: minilm doctor museum softmax_twice",
@@ -43,105 +105,66 @@ class _FileOrName(click.Group):
 @click.option(
     "--steps", default=100, show_default=True, help="Training steps to watch; then the file is stopped."
 )
-@click.option("--seconds", default=120, show_default=True, help="The longest that the file may run.")
-@click.option("--record", metavar="RECORD", help="Keep what was seen, for --run.")
+@click.option("--seconds", default=120, show_default=True, help="The longest time that the file may run.")
+@click.option("--record", metavar="RECORD", help="Keep what the doctor saw, to open it later with --run.")
 @click.option("--json", "as_lines", is_flag=True, help="Print the findings as JSON lines.")
-@click.pass_context
-def command(
-    context: click.Context, run: str | None, steps: int, seconds: int, record: str | None, as_lines: bool
-) -> None:
-    """Find what is wrong with a training loop in PyTorch or TensorFlow: the file is run and watched.
+@takes(DoctorRequest)
+def command(request: DoctorRequest) -> None:
+    """Find what is wrong with a training loop in PyTorch or TensorFlow.
 
-    For a file of your own: minilm doctor --steps 50 train.py
+    The doctor runs your training file and watches its steps: minilm doctor --steps 50 train.py
 
-    Options stand before FILE.py; what follows it is handed to it. The file runs with your rights: only
-    run what you trust. Exit code 1 where something was found.
+    Options come before FILE.py; all words after it go to the file. The file runs with your rights, so only
+    run a file that you trust. The exit code is 1 where something was found.
     """
+    context = click.get_current_context()
     if context.invoked_subcommand:
         return
-    file = context.meta["file"]
-    if (file is None) == (run is None):
-        raise MinilmError(
-            "Give one training file, FILE.py, or one record, --run RECORD; see minilm doctor --help"
-        )
-    if steps < 1 or seconds < 1:
-        raise MinilmError(f"--steps and --seconds must be at least 1, got {steps} and {seconds}")
-    if run is not None:
-        found = list(doctor.load(run))
-    else:
-        found = _watched(Path(file), context.meta["arguments"], steps, seconds, record)
-    _show(context, found, as_lines)
-
-
-@command.command("museum", epilog="Example: minilm doctor museum softmax_twice")
-@click.argument("name", required=False)
-@click.option("--path", is_flag=True, help="Print where the record is, to open it elsewhere.")
-@click.option("--json", "as_lines", is_flag=True, help="Print JSON lines.")
-@click.pass_context
-def museum_command(context: click.Context, name: str | None, path: bool, as_lines: bool) -> None:
-    """List the recorded broken trainings, or open one.
-
-    Its losses, and what the doctor says.
-    """
-    if name is None:
-        if as_lines:
-            for one in museum.list_exhibits():
-                click.echo(dumps({"exhibit": as_json(one)}))
-        else:
-            console.write(exhibits_table(museum.list_exhibits()), sys.stdout)
-        return
-    records = list(museum.open_exhibit(name))
-    if path:
-        click.echo(museum.EXHIBITS / f"{name}.jsonl")
-    elif as_lines:
-        _print_lines(list(doctor.examine(records)))
-    else:
-        losses = [record.loss for record in records if isinstance(record, doctor.Observation)]
-        console.write("losses  " + " ".join(f"{loss:.2f}" for loss in losses[:12]) + " …\n", sys.stdout)
-        console.write(findings_text(list(doctor.examine(records)), len(losses)), sys.stdout)
-
-
-def _watched(
-    file: Path, arguments: Sequence[str], steps: int, seconds: int, record: str | None
-) -> list[doctor.Record]:
-    """The records of a file's run; what it prints goes to standard error."""
-    if not file.is_file():
-        raise MinilmError(f"Training file {file} does not exist")
-    with tempfile.TemporaryDirectory() as folder:
-        place = Path(record) if record else Path(folder) / "run.jsonl"
-        words = [
-            sys.executable,
-            "-m",
-            "minilm.doctor.run_file",
-            str(file),
-            str(place),
-            str(steps),
-            *arguments,
-        ]
-        try:
-            code = subprocess.run(words, stdout=sys.stderr, timeout=seconds, check=False).returncode
-        except subprocess.TimeoutExpired:
-            raise MinilmError(
-                f"{file} ran for more than {seconds} s; give fewer --steps or more --seconds"
-            ) from None
-        found = list(doctor.load(place)) if place.exists() else []
-    if code and not found:
-        raise MinilmError(f"{file} failed before a training step was seen; its error stands above")
-    return found
-
-
-def _show(context: click.Context, records: Sequence[doctor.Record], as_lines: bool) -> None:
     watching = doctor.Watching()
-    watching.records = list(records)
+    watching.records = request.read_records()
     findings = watching.findings()
-    if as_lines:
-        _print_lines(findings)
+    if request.as_lines:
+        _print_json(findings)
     else:
         console.write(findings_text(findings, watching.steps), sys.stdout)
     context.exit(1 if findings else 0)
 
 
-def _print_lines(findings: Sequence[doctor.Finding]) -> None:
+@command.command("museum", epilog="Example: minilm doctor museum softmax_twice")
+@click.argument("name", required=False)
+@click.option("--path", is_flag=True, help="Print where the record is, to open it with another program.")
+@click.option("--json", "as_lines", is_flag=True, help="Print JSON lines.")
+@takes(MuseumRequest)
+def museum_command(request: MuseumRequest) -> None:
+    """List the recorded broken trainings, or open one of them by its NAME.
+
+    An open record shows its losses and what the doctor finds.
+    """
+    if request.name is None:
+        _list_exhibits(request.as_lines)
+        return
+    records = list(museum.open_exhibit(request.name))
+    findings = list(doctor.examine(records))
+    if request.path:
+        click.echo(museum.EXHIBITS / f"{request.name}.jsonl")
+    elif request.as_lines:
+        _print_json(findings)
+    else:
+        losses = [record.loss for record in records if isinstance(record, doctor.Observation)]
+        console.write("losses  " + " ".join(f"{loss:.2f}" for loss in losses[:12]) + " …\n", sys.stdout)
+        console.write(findings_text(findings, len(losses)), sys.stdout)
+
+
+def _list_exhibits(as_lines: bool) -> None:
+    if not as_lines:
+        console.write(exhibits_table(museum.list_exhibits()), sys.stdout)
+        return
+    for exhibit in museum.list_exhibits():
+        click.echo(dumps({"exhibit": as_json(exhibit)}))
+
+
+def _print_json(findings: Sequence[doctor.Finding]) -> None:
     for finding in findings:
+        # JSON has neither NaN nor infinity.
         number = finding.number if isfinite(finding.number) else str(finding.number)
         click.echo(dumps({"finding": {**as_json(finding), "number": number}}))

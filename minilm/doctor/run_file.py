@@ -1,28 +1,70 @@
-"""Run a user's training file with the doctor attached: `python -m minilm.doctor.run_file FILE RECORD STEPS`.
+"""Run a user's training file with the doctor attached, in a process of its own.
 
-The file runs in a process of its own, as if the user had started it; the doctor finds the model and the
-optimizer when they are first used. The records are written even where the file fails, and the file's own
-error is shown unchanged.
+`watch_file` starts `python -m minilm.doctor.run_file FILE RECORD STEPS`. There the file runs as if the user
+had started it; the doctor finds the model and the optimizer when they are first used. The records are written
+even where the file fails, and the file's own error is shown unchanged.
 """
 
 from __future__ import annotations
 
 import ast
 import runpy
+import subprocess
 import sys
+import tempfile
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 from minilm.doctor import attach_tensorflow, attach_torch
-from minilm.doctor.records import save
+from minilm.doctor.records import Record, load, save
 from minilm.doctor.watching import Enough, Watching
+from minilm.errors import MinilmError
 
-__all__ = ["find_frameworks", "main"]
+__all__ = ["find_frameworks", "main", "watch_file"]
 
 ATTACH = {"torch": attach_torch, "tensorflow": attach_tensorflow}
 
 # The first part of an imported name -> the framework that has to be watched.
 FRAMEWORK_OF = {"torch": "torch", "tensorflow": "tensorflow", "keras": "tensorflow"}
+
+
+def watch_file(
+    file: Path,
+    arguments: Sequence[str] = (),
+    steps: int = 100,
+    seconds: int = 120,
+    record: Path | None = None,
+) -> list[Record]:
+    """Run a training file in a new process, and return the records of its first steps.
+
+    The file runs with the user's rights. What it prints goes to standard error.
+
+    Args:
+        file: The training file, Python.
+        arguments: What the file finds in sys.argv[1:].
+        steps: Number of training steps to watch; then the file is stopped.
+        seconds: The longest time that the file may run.
+        record: Where to keep the records, JSON lines; None to keep no file.
+
+    Raises:
+        MinilmError: The file does not exist, runs too long, or fails before its first training step.
+    """
+    if not file.is_file():
+        raise MinilmError(f"Training file {file} does not exist")
+    with tempfile.TemporaryDirectory() as folder:
+        path = record or Path(folder) / "run.jsonl"
+        words = [sys.executable, "-m", "minilm.doctor.run_file", str(file), str(path), str(steps), *arguments]
+        try:
+            code = subprocess.run(words, stdout=sys.stderr, timeout=seconds, check=False).returncode
+        except subprocess.TimeoutExpired:
+            raise MinilmError(
+                f"{file} ran for more than {seconds} s; give fewer --steps or more --seconds"
+            ) from None
+        records = list(load(path)) if path.exists() else []
+    if code and not records:
+        raise MinilmError(f"{file} failed before a training step was seen; its error is printed above")
+    return records
 
 
 def find_frameworks(source: str) -> list[str]:

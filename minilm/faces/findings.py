@@ -1,4 +1,4 @@
-"""What the doctor found, as text: a paragraph for each finding, or the one line that all is well."""
+"""The doctor's findings and the museum's exhibits as text."""
 
 from __future__ import annotations
 
@@ -12,12 +12,16 @@ __all__ = ["exhibits_table", "findings_text"]
 
 
 def findings_text(findings: Sequence[Any], steps: int) -> str:
-    """Each finding: its name and step, the number and what it is, the likely cause, the fix."""
+    """Return a paragraph for each finding, or one line where nothing was found.
+
+    Args:
+        findings: Findings of the doctor, the likeliest cause first.
+        steps: Number of training steps that were watched.
+    """
     if not findings:
-        return f"nothing found in {_steps(steps)}"
-    lines = [
-        f"{len(findings)} finding{'s' if len(findings) > 1 else ''} in {_steps(steps)}, the likeliest first"
-    ]
+        return f"nothing found in {_count_steps(steps)}"
+    plural = "s" if len(findings) > 1 else ""
+    lines = [f"{len(findings)} finding{plural} in {_count_steps(steps)}, the likeliest first"]
     for finding in findings:
         lines += ["", f"{finding.name}  at step {finding.step}"]
         rows = (
@@ -31,9 +35,10 @@ def findings_text(findings: Sequence[Any], steps: int) -> str:
 
 
 def exhibits_table(exhibits: Sequence[Any]) -> str:
-    """The museum's list: a row for each recorded broken training."""
-    return "\n".join(align([[one.name, one.framework, one.rule] for one in exhibits], "lll", gap=2))
+    """Return one row for each exhibit of the museum: its name, framework and rule."""
+    rows = [[exhibit.name, exhibit.framework, exhibit.rule] for exhibit in exhibits]
+    return "\n".join(align(rows, "lll", gap=2))
 
 
-def _steps(count: int) -> str:
+def _count_steps(count: int) -> str:
     return f"{count} step{'' if count == 1 else 's'}"

@@ -189,7 +189,7 @@ def state_leaking(run: WatchedRun) -> Finding | None:
 
 
 def dead_tokens(run: WatchedRun) -> Finding | None:
-    """A token that is read must learn its embedding, and a token that comes next must count in the loss.
+    """A token that is read must learn, and a token that comes next must count in the loss.
 
     Accuses: padding_idx or ignore_index names a real token.
     Evidence: a token was read at least 5 times at positions that count and its embedding never changed, while

@@ -69,9 +69,9 @@ def loss_at_start(run: WatchedRun) -> Finding | None:
 
 
 def softmax_twice(run: WatchedRun) -> Finding | None:
-    """A cross entropy that expects logits must not get probabilities: its loss can never become small.
+    """A cross entropy that expects logits must not get probabilities.
 
-    Accuses: the model ends in a softmax, and the loss applies another one.
+    Accuses: the model ends in a softmax, and the loss applies another one, so it can never become small.
     Evidence: the outputs are probabilities, and the loss is the cross entropy of them taken as logits.
     The best possible loss is then ln(1 + (V - 1) / e): one output is 1, all others are 0.
     Healthy: none; logits that are probabilities by chance do not sum to 1 at every position.
