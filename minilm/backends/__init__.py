@@ -1,7 +1,7 @@
-"""Models by name: create, load and wrap; a framework is imported only when its name is asked for.
+"""Create, load and wrap models by the name of a backend. A framework is imported only when it is asked for.
 
-torch takes 0.9 s to import and TensorFlow 2 s, and either may be absent; so this file knows them by
-name alone.
+PyTorch takes 0.9 s to import and TensorFlow 2 s, and either may be absent. So this file knows them by name
+alone.
 """
 
 from __future__ import annotations
@@ -19,15 +19,16 @@ from minilm.records import Array, ModelConfig
 
 __all__ = ["BACKENDS", "available", "create", "load", "wrap"]
 
-BACKENDS = {  # name -> (module, what must be importable, the extra that brings it)
+BACKENDS = {
     "numpy": ("minilm.backends.numpy.lstm", "numpy", ""),
     "torch": ("minilm.backends.torch.lstm", "torch", "torch"),
     "tensorflow": ("minilm.backends.tensorflow.lstm", "tensorflow", "tensorflow"),
 }
+"""Name of a backend -> its module, the package it needs, and the extra of minilm that installs it."""
 
 
 def available() -> list[str]:
-    """The backends whose framework is installed here, NumPy first; none is imported."""
+    """Return the backends whose framework is installed here, NumPy first. None is imported."""
     return [name for name, (_, package, _) in BACKENDS.items() if importlib.util.find_spec(package)]
 
 
@@ -38,10 +39,17 @@ def create(
     device: str = "cpu",
     weights: Mapping[str, Array] | None = None,
 ) -> Trainable:
-    """An LSTM language model in a framework: "numpy", "torch" or "tensorflow".
+    """Create an LSTM language model in a framework.
 
-    Its weights are the given canonical arrays, or the seeded initial ones of the config. Raises
-    MinilmError for an unknown backend, or one whose framework is not installed.
+    Args:
+        name: "numpy", "torch" or "tensorflow".
+        config: the sizes, and the seed of the first weights.
+        dtype: "float32" or "float64".
+        device: a device of the framework, such as "cpu" or "cuda".
+        weights: canonical arrays (see weights.py); None draws the first weights from the seed.
+
+    Raises:
+        MinilmError: the backend is unknown, its framework is not installed, or the model cannot be made.
     """
     if name not in BACKENDS:
         raise MinilmError(f"Backend must be one of {', '.join(BACKENDS)}, got {name!r}")
@@ -56,9 +64,16 @@ def create(
 def load(
     folder: str | Path, backend: str | None = None, dtype: str | None = None, device: str = "cpu"
 ) -> Trainable:
-    """The model of a folder, in any backend; NumPy, and the dtype that was saved, unless given.
+    """Load the model of a folder. It opens in any backend, whichever saved it.
 
-    Raises MinilmError, one line, for a folder that is missing, foreign or damaged.
+    Args:
+        folder: a folder that minilm has saved a model in.
+        backend: "numpy", "torch" or "tensorflow"; None stands for "numpy".
+        dtype: "float32" or "float64"; None keeps the dtype that was saved.
+        device: a device of the framework.
+
+    Raises:
+        MinilmError: the folder is missing, holds no model of minilm, or is damaged.
     """
     from minilm.storage.model_folder import read_model
 
@@ -68,11 +83,18 @@ def load(
 
 
 def wrap(net: Any, codec: TextCodec | None = None) -> LanguageModel:
-    """A user's own torch module or Keras model as a LanguageModel.
+    """Return a user's own torch module or Keras model as a LanguageModel.
 
-    Given ids (1, T), and the state it returned before where it returns one, the net must answer with
-    logits (1, T, V), (logits, state) or (logits, state, embeddings); a net without a state is given
-    the whole context anew. codec, where given, must have as many ids as there are logits.
+    The net is called with ids (1, T), and with the state that it returned before, where it returns one. It
+    must answer with logits (1, T, V), (logits, state) or (logits, state, embeddings (1, T, E)). A net without
+    a state reads the whole context again at every step.
+
+    Args:
+        net: a torch module or a Keras model.
+        codec: its tokenizer, which must have as many ids as the net has logits; None skips this check.
+
+    Raises:
+        MinilmError: the net is neither, or does not answer so.
     """
     if not callable(net):
         raise MinilmError(f"wrap() takes a torch module or a Keras model, got {type(net).__name__}")

@@ -1,7 +1,7 @@
-"""What every backend asks of its input before a framework sees it, so that all refuse alike.
+"""Checks of what a backend is given, made before a framework sees it, so that all backends refuse alike.
 
-PyTorch raises for an id out of range, TensorFlow on a GPU answers 0, a loss over no tokens is NaN or 0;
-here each is one line.
+Frameworks differ here. For an id outside the vocabulary PyTorch raises and TensorFlow on a GPU answers with
+zeros; a loss over no tokens is NaN or 0. Here each is an error of one line.
 """
 
 from __future__ import annotations
@@ -26,24 +26,26 @@ __all__ = [
 ]
 
 INNER = ("hidden", "cell", "gates")
+"""The kinds of inner arrays that each layer of our LSTM shows."""
 
 
 def check_dtype(dtype: str) -> str:
-    """The dtype itself: float32 or float64."""
+    """Return the dtype, which must be "float32" or "float64"."""
     if dtype not in ("float32", "float64"):
         raise MinilmError(f"dtype must be float32 or float64, got {dtype!r}")
     return dtype
 
 
 def check_ids(ids: Any, vocab_size: int) -> Array:
-    """The ids as (T,) int64, at least one, each below the vocabulary size.
+    """Return the ids as an array (T,) of int64: at least one, and each inside the vocabulary.
 
     >>> check_ids([3, 9], 5)
     Traceback (most recent call last):
     minilm.errors.MinilmError: Id 9 at position 1 is outside the vocabulary of 5 (0 to 4)
     """
+    # every step of a generation reads one id, so this case must be quick
     if isinstance(ids, list) and len(ids) == 1 and type(ids[0]) is int and 0 <= ids[0] < vocab_size:
-        return np.array(ids)  # a stream's every step: no reduction over one number
+        return np.array(ids)
     array = np.asarray(ids)
     if array.ndim != 1 or not array.size:
         what = "none" if not array.size else f"an array of shape {array.shape}"
@@ -66,14 +68,14 @@ def _in_range(array: Array, vocab_size: int) -> Array:
 
 
 def check_rows(rows: str) -> bool:
-    """Whether all rows are asked for; anything but "last" and "all" raises."""
+    """Return True for "all" and False for "last"; any other word raises MinilmError."""
     if rows not in ("last", "all"):
         raise MinilmError(f'rows must be "last" or "all", got {rows!r}')
     return rows == "all"
 
 
 def check_inner(inner: Sequence[str], layers: int) -> Sequence[str]:
-    """The names themselves, each one of hidden.L, cell.L, gates.L."""
+    """Return the names of inner arrays, which must be hidden.L, cell.L or gates.L of a layer."""
     if inner:
         known = [f"{kind}.{layer}" for layer in range(layers) for kind in INNER]
         unknown = [name for name in ([inner] if isinstance(inner, str) else inner) if name not in known]
@@ -83,13 +85,13 @@ def check_inner(inner: Sequence[str], layers: int) -> Sequence[str]:
 
 
 def check_state(state: Any, layers: int, shape: tuple[int, ...]) -> None:
-    """Refuse a state that is not one (hidden, cell) per layer, each of this shape; None is the start."""
+    """Raise MinilmError unless a state is None, or has an (h, c) of this shape for each layer."""
     if state is not None and (len(state) != layers or tuple(state[0][0].shape) != shape):
         raise MinilmError("The state is another model's; hand back the one that this model's read() gave")
 
 
 def check_against(target: int, against: int | None, of: str, vocab_size: int) -> None:
-    """Refuse a target or a rival outside the vocabulary, and a value that is neither logp nor logit."""
+    """Raise MinilmError for an id outside the vocabulary, and for a value other than "logp" and "logit"."""
     check_ids([target] if against is None else [target, against], vocab_size)
     if of not in ("logp", "logit"):
         raise MinilmError(f'of must be "logp" or "logit", got {of!r}')
@@ -103,7 +105,19 @@ def check_batch(
     dropout: Sequence[Any] | None = None,
     denominator: float | None = None,
 ) -> tuple[Array, Array, Array, float]:
-    """Inputs and targets (B, T) int64, mask (B, T), and the denominator: unmasked targets unless given."""
+    """Return the batch as arrays, and the number that the summed loss is divided by.
+
+    Args:
+        config: the sizes of the model.
+        inputs: (B, T) ids.
+        targets: (B, T) ids.
+        mask: (B, T) of 1 where a target counts and 0 where it does not.
+        dropout: a mask (B, T, H) per layer, or None.
+        denominator: number above 0; None stands for the number of targets that count.
+
+    Returns:
+        Inputs and targets as int64, the mask, and the denominator.
+    """
     inputs, targets, mask = np.asarray(inputs), np.asarray(targets), np.asarray(mask)
     if inputs.ndim != 2 or not inputs.size or not inputs.shape == targets.shape == mask.shape:
         got = f"{inputs.shape}, {targets.shape} and {mask.shape}"

@@ -1,7 +1,7 @@
-"""A user's own net as a LanguageModel: what it answers is checked once, before it is believed.
+"""A user's own net as a LanguageModel: its answers are checked when it is wrapped.
 
-What PyTorch and Keras do differently stands in torch_wrap.py and tensorflow_wrap.py. A net that keeps no
-state is given the whole context anew at every reading.
+torch/wrap.py and tensorflow/wrap.py hold what PyTorch and Keras do differently. A net without a state reads
+the whole context again at every reading.
 """
 
 from __future__ import annotations
@@ -20,15 +20,20 @@ from minilm.records import Array, Reading, frozen_array
 __all__ = ["Adapter", "WrappedModel"]
 
 EXPECTED = "logits (1, T, V), (logits, state) or (logits, state, embeddings (1, T, E)) for ids (1, T)"
-TOLERANCE = 1e-4  # of the largest logit, between reading two ids at once and one after the other
+TOLERANCE = 1e-4
+"""Largest difference of a logit between two ids read at once and one by one, times max(1, largest logit)."""
 
 
 @dataclass(frozen=True)
 class Adapter:
-    """What a framework does for a wrapped net.
+    """The functions of a framework that a wrapped net needs.
 
-    call(ids (1, T), state or None) -> the net's own answer, without gradients or dropout; array(tensor)
-    -> NumPy; embed(ids) -> (T, E) of the first Embedding layer, or None where there is none; copy(state).
+    Attributes:
+        name: the name of the net.
+        call: (ids (1, T), state or None) -> the net's own answer, without gradients and dropout.
+        array: tensor -> NumPy array.
+        embed: ids (T,) -> embeddings (T, E) of the net's first Embedding layer; None where it has none.
+        copy: state -> an independent copy.
     """
 
     name: str
@@ -39,7 +44,15 @@ class Adapter:
 
 
 class WrappedModel:
-    """A net behind read(); vocab_size and embedding_size are found by reading the ids 0, 0."""
+    """A net behind read(). It reads the ids 0, 0 once, which shows its vocabulary and embedding sizes.
+
+    Args:
+        adapter: the net and its framework.
+        codec: its tokenizer, which must have as many ids as the net has logits; None skips this check.
+
+    Raises:
+        MinilmError: the net does not answer as a language model does.
+    """
 
     context_size = None
 
@@ -58,19 +71,20 @@ class WrappedModel:
             self._check_split(answer[0][-1])
 
     def _check_split(self, whole: Array) -> None:
-        """One id after the other must give what two at once gave; a time-major net does not."""
+        """Check that two ids one by one give the logits (V,) of two at once; a time-major net does not."""
         first = self._ask(np.zeros(1, np.int64), None)[1]
-        apart = float(np.abs(self._ask(np.zeros(1, np.int64), first)[0][-1] - whole).max())
-        if not apart <= TOLERANCE * max(1.0, float(np.abs(whole).max())):
+        difference = float(np.abs(self._ask(np.zeros(1, np.int64), first)[0][-1] - whole).max())
+        if not difference <= TOLERANCE * max(1.0, float(np.abs(whole).max())):
             raise MinilmError(
-                f"{self.name} reads two ids at once and one by one to logits {apart:.1e} apart; expected ids "
-                "(1, T) with the batch first, and a returned state that carries on (is batch_first missing?)"
+                f"{self.name} gives other logits for two ids at once than one by one, by {difference:.1e}; "
+                "it must take ids (1, T), batch first, and return a state to go on from (is batch_first "
+                "missing?)"
             )
 
     def read(
         self, ids: Sequence[int] | Array, state: Any = None, *, rows: str = "last", inner: Sequence[str] = ()
     ) -> Reading:
-        """Read ids; the state is the net's own, or the ids so far where the net keeps none."""
+        """Read ids; see LanguageModel. The state is the net's own, or the ids so far where it has none."""
         every = check_rows(rows)
         tokens = check_ids(ids, self.vocab_size).astype(np.int64)
         if inner:
@@ -84,7 +98,7 @@ class WrappedModel:
         return Reading(frozen_array(logits if every else logits[-1:]), frozen_array(embeddings), after)
 
     def _ask(self, tokens: Array, state: Any) -> tuple[Array, Any, Array]:
-        """The net's answer as logits (T, V), state or None, embeddings (T, E)."""
+        """Return the net's answer as logits (T, V), state or None, and embeddings (T, E)."""
         try:
             answer = self._adapter.call(tokens[None], state)
         except Exception as error:
@@ -107,7 +121,7 @@ class WrappedModel:
         return logits, after, embeddings
 
     def _rows(self, value: Any, steps: int, what: str) -> Array:
-        """(1, T, N) or (T, N) as (T, N)."""
+        """Return an array (1, T, N) or (T, N) as (T, N)."""
         try:
             array = self._adapter.array(value)
         except (AttributeError, TypeError, ValueError):

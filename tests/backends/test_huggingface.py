@@ -22,7 +22,7 @@ from minilm.backends.huggingface.cache import (  # noqa: E402
     CopiedState,
     RereadState,
     SharedState,
-    cache_argument,
+    find_cache_argument,
 )
 from minilm.backends.huggingface.open import create_gpt2, open_model, wrap_model  # noqa: E402 - after the skips
 from minilm.errors import MinilmError  # noqa: E402
@@ -138,7 +138,7 @@ def test_a_model_without_a_usable_cache_says_that_it_reads_again(model):
 @pytest.mark.parametrize("name", ["past_key_values", "cache", "cache_params"])
 def test_the_cache_is_found_under_each_name_that_transformers_gives_it(name):
     net = types.SimpleNamespace(forward=forward_with(name))
-    assert cache_argument(net) == name
+    assert find_cache_argument(net) == name
 
 
 def forward_with(name: str) -> Any:

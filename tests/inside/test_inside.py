@@ -135,11 +135,11 @@ def gpt2():
 
 def test_attention_and_lens_equal_what_transformers_gives(gpt2):
     torch = pytest.importorskip("torch")
-    from minilm.backends.huggingface.inner import eager_twin
+    from minilm.backends.huggingface.inner import copy_eager
 
     reading = read_inner(gpt2, IDS, "attention", "logit_lens", "hidden")
     with torch.no_grad():
-        out = eager_twin(gpt2.net)(
+        out = copy_eager(gpt2.net)(
             input_ids=torch.tensor([IDS]), output_attentions=True, output_hidden_states=True
         )
         norm = gpt2.net.transformer.ln_f

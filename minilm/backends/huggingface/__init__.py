@@ -1,1 +1,1 @@
-"""Causal language models of Hugging Face under minilm's protocols."""
+"""Causal language models of Hugging Face behind minilm's protocols."""

@@ -1,7 +1,4 @@
-"""A transformers model folder: looked over before and after it is opened, written whole.
-
-What the files mean is left to transformers.
-"""
+"""The folder of a transformers model: checked before and after it is opened, and written as a whole."""
 
 from __future__ import annotations
 
@@ -22,7 +19,7 @@ __all__ = ["check_complete", "check_folder", "save_net", "silence"]
 
 @contextmanager
 def silence() -> Iterator[None]:
-    """Log lines and progress bars of transformers and its hub off, and afterwards as they were."""
+    """Switch off log lines and progress bars of transformers and its hub, and put them back afterwards."""
     loggers = [logging.getLogger(name) for name in ("transformers", "huggingface_hub")]
     levels, bars = [logger.level for logger in loggers], hf_logging.is_progress_bar_enabled()
     hf_logging.disable_progress_bar()
@@ -38,7 +35,7 @@ def silence() -> Iterator[None]:
 
 
 def check_folder(folder: Path) -> None:
-    """Refuse what is no folder of a transformers model with safetensors weights."""
+    """Raise MinilmError unless the folder holds a transformers model with safetensors weights."""
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "does not exist"
         raise MinilmError(f"{folder} {what}; give the folder of a Hugging Face model, or a hub id like gpt2")
@@ -52,7 +49,14 @@ def check_folder(folder: Path) -> None:
 
 
 def check_complete(source: str, net: Any, found: Any) -> None:
-    """Refuse what transformers would fill in with random numbers, and weights that are not finite."""
+    """Raise MinilmError for weights that are missing or not finite.
+
+    Args:
+        source: the model as the user named it.
+        net: the model.
+        found: transformers' report on what it loaded.
+    """
+    # transformers fills missing weights with random numbers, and only warns
     missing = [*found.get("missing_keys", ()), *found.get("mismatched_keys", ())]
     if missing:
         raise MinilmError(
@@ -64,7 +68,7 @@ def check_complete(source: str, net: Any, found: Any) -> None:
 
 
 def save_net(net: Any, folder: Path) -> None:
-    """Write a net as save_pretrained does, its files whole or absent; other files of the folder stay."""
+    """Write a net as save_pretrained does, each file whole or absent. The folder's other files stay."""
     if folder.exists() and not folder.is_dir():
         raise MinilmError(f"{folder} is a file; give a folder for the model")
     with fill_folder(folder) as unfinished, silence():

@@ -1,6 +1,6 @@
 """Any causal language model of transformers, read in NumPy: logits, embeddings, a state that is a value.
 
-Opening and making models is in huggingface.py, training in huggingface_training.py.
+open.py opens and creates models, and training.py trains them.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from typing import Any
 import torch
 
 from minilm.backends.checks import check_against, check_ids, check_rows
-from minilm.backends.huggingface.cache import RereadState, State, cache_argument, empty_state
+from minilm.backends.huggingface.cache import RereadState, State, create_empty_state, find_cache_argument
 from minilm.backends.huggingface.inner import (
     array,
-    available,
-    eager_twin,
-    expand,
-    layer_count,
-    looks,
+    collect_inner,
+    copy_eager,
+    count_layers,
+    expand_names,
+    list_inner_names,
 )
 from minilm.errors import MinilmError
 from minilm.records import Array, Reading
@@ -29,9 +29,12 @@ __all__ = ["HuggingFaceReader"]
 
 
 class HuggingFaceReader:
-    """A transformers model under minilm's protocols LanguageModel, Inspectable and Attributable.
+    """A transformers model behind the protocols LanguageModel, Inspectable and Attributable.
 
-    vocab_size: rows of the head; context_size: positions of the config, None where it names none.
+    Attributes:
+        net: the transformers model, in eval mode.
+        vocab_size: rows of the head.
+        context_size: positions that the model's config allows; None where it says nothing of them.
     """
 
     def __init__(self, net: Any, name: str) -> None:
@@ -45,7 +48,7 @@ class HuggingFaceReader:
         self.vocab_size = int(head.weight.shape[0])
         self.embedding_size = int(table.weight.shape[1])
         self.context_size = getattr(config, "max_position_embeddings", None)
-        self._empty, self._cache_name = empty_state(net), cache_argument(net)
+        self._empty, self._cache_name = create_empty_state(net), find_cache_argument(net)
         self._keeps_rows = "logits_to_keep" in inspect.signature(net.forward).parameters
 
     def __repr__(self) -> str:
@@ -53,7 +56,7 @@ class HuggingFaceReader:
 
     @property
     def notice(self) -> str | None:
-        """One line where the model is opened with a loss: it has no cache that can be kept as a value."""
+        """A warning of one line where every step reads the whole text again; None for all other models."""
         if not isinstance(self._empty, RereadState):
             return None
         return (
@@ -63,30 +66,35 @@ class HuggingFaceReader:
 
     @property
     def inner_names(self) -> list[str]:
-        """What `inner` of a reading can ask for."""
-        return available(self.net)
+        """The names of the inner arrays of a reading."""
+        return list_inner_names(self.net)
 
     @cached_property
     def _eager(self) -> Any:
-        return eager_twin(self.net)
+        return copy_eager(self.net)
 
     @torch.inference_mode()
     def read(
         self, ids: Sequence[int] | Array, state: Any = None, *, rows: str = "last", inner: Sequence[str] = ()
     ) -> Reading:
-        """Read ids after `state`; rows "last" gives logits (1, V), "all" (T, V).
+        """Read ids; see LanguageModel for the arguments.
 
-        inner: "hidden.L" (T, H), L = 0 the embeddings and the last after the final norm; "logit_lens.L"
-        (T, V); "attention.L" (heads, T, S) over the S positions seen; "position" (T, E). Without ".L" all
-        layers. Lens and attention add "KIND.logit_difference" (), how far their logits lie from the
-        model's. MinilmError for ids out of range, none, or more than the context.
+        The inner arrays are:
+
+            hidden.L      (T, H)         L = 0 is the embedding; the last one comes after the final norm
+            logit_lens.L  (T, V)         the head on hidden.L
+            attention.L   (heads, T, S)  over the S positions read so far
+            position      (T, E)         the position embeddings
+
+        A name without ".L" stands for all layers. Lens and attention add "KIND.logit_difference" (), the
+        largest difference between their logits and the model's own.
         """
         every = check_rows(rows)
         before = self._empty if state is None else state
         fresh = check_ids(ids, self.vocab_size).tolist()
         self._check_context(before.length + len(fresh))
-        names = expand(self.net, inner) if inner else []
-        cache, read, after = before.extended(fresh)
+        names = expand_names(self.net, inner) if inner else []
+        cache, read, after = before.extend(fresh)
         shown = ["output_hidden_states"] if any(n.startswith(("hidden", "logit_lens")) for n in names) else []
         kept = len(fresh) if every or names else 1
         out = self._forward(self.net, read, cache, kept, *shown)
@@ -98,7 +106,7 @@ class HuggingFaceReader:
                     f"{type(self.net).__name__} shows no hidden states; ask for other inner arrays"
                 )
             hidden = [layer[0, -len(fresh) :] for layer in out.hidden_states or ()]
-            seen = looks(self.net, names, hidden, logits, slice(before.length, after.length))
+            seen = collect_inner(self.net, names, hidden, logits, slice(before.length, after.length))
             seen |= self._attention(names, fresh, before, logits)
         logits = logits if every else logits[-1:]
         table = self.net.get_input_embeddings().weight
@@ -112,7 +120,10 @@ class HuggingFaceReader:
             )
 
     def _forward(self, net: Any, ids: list[int], cache: Any, kept: int, *shown: str) -> Any:
-        """One call of the net: ids into a cache, logits of the last `kept` rows, the outputs to be shown."""
+        """Call the net once: read ids into a cache, for the logits of the last `kept` rows.
+
+        `shown` names transformers' options for more outputs, such as "output_hidden_states".
+        """
         options: dict[str, Any] = {"output_hidden_states": False} | dict.fromkeys(shown, True)
         if self._keeps_rows:
             options["logits_to_keep"] = kept
@@ -124,25 +135,25 @@ class HuggingFaceReader:
     def _attention(
         self, names: Sequence[str], ids: list[int], before: State, logits: torch.Tensor
     ) -> dict[str, Array]:
-        """attention.L of a second, eager reading of the ids, and how far its logits (T, V) lie off."""
+        """Return attention.L of a second, eager reading, and the largest difference of its logits (T, V)."""
         wanted = [name for name in names if name.startswith("attention.")]
         if not wanted:
             return {}
-        cache, read = before.aside(ids)
+        cache, read = before.copy_cache(ids)
         out = self._forward(self._eager, read, cache, len(ids), "output_attentions")
         layers = getattr(out, "attentions", None) or ()
-        if len(layers) < layer_count(self.net):
+        if len(layers) < count_layers(self.net):
             raise MinilmError(f"{type(self.net).__name__} has no attention to show in every layer")
         seen = {name: array(layers[int(name.split(".")[1])][0, :, -len(ids) :]) for name in wanted}
         difference = (out.logits[0, -len(ids) :] - logits).abs().max()
         return seen | {"attention.logit_difference": array(difference)}
 
     def embedding_table(self) -> Array:
-        """All token embeddings, (V, E)."""
+        """Return all token embeddings, (V, E)."""
         return array(self.net.get_input_embeddings().weight)
 
     def head(self) -> tuple[Array, Array | None]:
-        """The output layer: (H, V), the transposed embeddings where they are tied, and its bias or None."""
+        """Return the output layer, kernel (H, V) and bias (V,) or None; tied weights are the embeddings."""
         head = self.net.get_output_embeddings()
         bias = getattr(head, "bias", None)
         return array(head.weight.T), None if bias is None else array(bias)
@@ -155,10 +166,7 @@ class HuggingFaceReader:
         scale: float = 1.0,
         of: str = "logp",
     ) -> tuple[float, Array]:
-        """What the token embeddings, times `scale`, owe to the next token: value and gradient (T, E).
-
-        of: "logp" or "logit"; the value is that of target, less that of `against` where one is given.
-        """
+        """Return a value of the prediction and its gradient (T, E) at the embeddings; see Attributable."""
         check_against(target, against, of, self.vocab_size)
         read = torch.tensor([check_ids(ids, self.vocab_size).tolist()], device=self.net.device)
         self._check_context(read.shape[1])

@@ -1,7 +1,7 @@
-"""Hugging Face causal language models: opened by folder or hub id, wrapped, or made small for a demo.
+"""Open, wrap or create a causal language model of Hugging Face.
 
-transformers takes seconds to import; import this file only when a model of its is asked for. Weights are
-read from safetensors alone and code of a model folder is never run.
+Weights are read from safetensors files alone, and code in a model's folder is never run. transformers takes
+seconds to import, so this file is imported only when such a model is asked for.
 """
 
 from __future__ import annotations
@@ -25,10 +25,16 @@ DTYPES = ("float32", "float64", "bfloat16", "float16")
 
 
 def open_model(path_or_id: str | Path, device: str = "cpu", dtype: str = "float32") -> tuple[Any, Any]:
-    """A causal language model by folder or hub id, and its transformers tokenizer.
+    """Open a model, and return it with its transformers tokenizer.
 
-    A folder is opened without a network. MinilmError where it is no model, is damaged or incomplete, has no
-    safetensors weights, or needs code of its own.
+    Args:
+        path_or_id: a model's folder, which is opened without a network, or its id on the hub, such as "gpt2".
+        device: a device of PyTorch, such as "cpu" or "cuda".
+        dtype: "float32", "float64", "bfloat16" or "float16".
+
+    Raises:
+        MinilmError: there is no model, it is damaged or incomplete, it has no safetensors weights, or it
+            needs code of its own.
     """
     if dtype not in DTYPES:
         raise MinilmError(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
@@ -48,12 +54,13 @@ def open_model(path_or_id: str | Path, device: str = "cpu", dtype: str = "float3
             return HuggingFaceModel(net.to(device), _name(source)), tokenizer
     except MinilmError:
         raise
-    except Exception as error:  # transformers, safetensors, tokenizers and the hub each raise their own
+    # transformers, safetensors, tokenizers and the hub each raise errors of their own
+    except Exception as error:
         raise MinilmError(_one_line(source, error, local)) from error
 
 
 def wrap_model(net: Any, name: str | None = None) -> HuggingFaceModel:
-    """A transformers causal language model that is already in memory."""
+    """Return a transformers causal language model, which is already in memory, as a model of minilm."""
     return HuggingFaceModel(net, name or _name(net.config.name_or_path) or type(net).__name__)
 
 
@@ -70,7 +77,20 @@ def create_gpt2(
     device: str = "cpu",
     dtype: str = "float32",
 ) -> HuggingFaceModel:
-    """A small GPT-2 to be trained, without dropout; its first weights are a pure function of the seed."""
+    """Create a small GPT-2 without dropout, to be trained.
+
+    Args:
+        vocab_size: V, the number of token ids.
+        layers: number of layers.
+        heads: attention heads per layer.
+        width: size of the embeddings and of the hidden states, a multiple of `heads`.
+        context: how many tokens the model can read.
+        seed: the first weights are a pure function of it.
+        bos: id of the token that begins a text, or None.
+        eos: id of the token that ends a text, or None.
+        device: a device of PyTorch.
+        dtype: "float32", "float64", "bfloat16" or "float16".
+    """
     if width % heads:
         raise MinilmError(f"width must be a multiple of heads, got {width} and {heads}")
     config = GPT2Config(
@@ -85,7 +105,10 @@ def create_gpt2(
 
 @torch.no_grad()
 def _draw_weights(net: Any, seed: int, layers: int) -> None:
-    """GPT-2's own rule (Radford et al., 2019): N(0, 0.02), what ends a residual branch over √(2 layers)."""
+    """Draw the first weights by GPT-2's rule (Radford et al., 2019).
+
+    Kernels are N(0, 0.02); those that end a residual branch are divided by √(2 layers). Biases are 0.
+    """
     for number, (name, parameter) in enumerate(net.named_parameters()):
         if parameter.dim() == 1:
             parameter.fill_(1.0 if "ln_" in name and name.endswith("weight") else 0.0)
@@ -100,5 +123,5 @@ def _name(source: str) -> str:
 
 
 def _one_line(source: str, error: Exception, local: bool) -> str:
-    what = "cannot be opened" if local else "was not found here and could not be had from the hub"
+    what = "cannot be opened" if local else "was not found here and could not be loaded from the hub"
     return f"{source} {what}: {first_line(error)}"

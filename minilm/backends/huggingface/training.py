@@ -1,7 +1,7 @@
-"""A transformers model under minilm's training protocol: gradients and update apart, Adam from torch.
+"""A transformers model behind the protocol Trainable, with torch.optim.Adam.
 
-Arrays go by the model's own parameter names, a tied one under its first. The model's own dropout stays off,
-so that a step is a pure function of the batch.
+Arrays have the model's own parameter names; a tied parameter has its first name only. The model's own dropout
+stays off, so that a step is a pure function of the batch.
 """
 
 from __future__ import annotations
@@ -28,9 +28,10 @@ __all__ = ["HuggingFaceModel"]
 
 
 class HuggingFaceModel(HuggingFaceReader):
-    """A transformers model that minilm can read, look into and train.
+    """A transformers model that minilm can read, inspect and train.
 
-    config: its sizes in minilm's words, and the optimizer that update() uses; dropout is 0.
+    Attributes:
+        config: its sizes, and the optimizer that update() uses; dropout is 0.
     """
 
     def __init__(
@@ -53,22 +54,22 @@ class HuggingFaceModel(HuggingFaceReader):
         )
 
     def save(self, folder: str | Path) -> None:
-        """Write the model as save_pretrained does; the folder opens wherever transformers is."""
+        """Write the model into a folder that transformers can open, as save_pretrained does."""
         save_net(self.net, Path(folder))
 
     def weights(self) -> Mapping[str, Array]:
-        """Views of the weights by the model's own names, valid until the next update or restore."""
+        """Return read-only views of the weights, which hold until the next update or restore."""
         return LazyArrays(self._parameters, _view)
 
     def losses(self, inputs: Array, targets: Array, mask: Array) -> Array:
-        """Forward only: the loss of every target, (B, T) nats, 0 where masked out."""
+        """Return the loss of every target, (B, T) nats; see Trainable."""
         inputs, targets, mask, _ = check_batch(self.config, inputs, targets, mask)
         with torch.inference_mode():
             return array(self._losses(inputs, targets, mask))
 
     def _losses(self, inputs: Array, targets: Array, mask: Array) -> Tensor:
         self._check_context(inputs.shape[1])
-        # without an attention mask: a padded target is masked out, and no earlier token sees it
+        # No attention mask: padding comes last, where no earlier token sees it, and its own loss is masked.
         logits = self.net(input_ids=self._tensor(inputs), use_cache=False, return_dict=True).logits
         wanted = self._tensor(targets).flatten()
         losses = functional.cross_entropy(logits.flatten(0, 1), wanted, reduction="none")
@@ -85,10 +86,10 @@ class HuggingFaceModel(HuggingFaceReader):
         dropout: Sequence[Array] | None = None,
         denominator: float | None = None,
     ) -> Gradients:
-        """Forward and backward over a batch (B, T).
+        """Run forward and backward over a batch; see Trainable. An array is made when it is looked at.
 
-        denominator: what the summed loss is divided by, the number of unmasked targets unless given;
-        dropout: must be None, minilm's masks are for LSTM layers and this model trains without.
+        Raises:
+            MinilmError: dropout is not None; minilm's masks are for LSTM layers.
         """
         if dropout is not None:
             raise MinilmError("A transformers model is trained without dropout; set dropout to 0")
@@ -100,7 +101,7 @@ class HuggingFaceModel(HuggingFaceReader):
         return Gradients(loss.item(), array(losses), LazyArrays(native, _view), native)
 
     def update(self, gradients: Gradients, rate: float, clip: float | None = None) -> float:
-        """One step of torch.optim.Adam; clip bounds the global norm first. Returns the clip factor."""
+        """Make one Adam step on PyTorch's own tensors, and return the clip factor; see Trainable."""
         native = gradients.native
         if not isinstance(native, dict):
             native = {n: self._tensor(gradients.arrays[n]).to(p.dtype) for n, p in self._parameters.items()}
@@ -115,20 +116,21 @@ class HuggingFaceModel(HuggingFaceReader):
         return factor
 
     def snapshot(self) -> dict[str, Array]:
-        """Copies of the weights, the moments (`adam.m.NAME`, `adam.v.NAME`) and `adam.step`: a value."""
+        """Return copies of weights, moments and update count; see Trainable."""
         arrays, step = {}, 0
         for name, parameter in self._parameters.items():
             moments = self._adam.state.get(parameter, {})
-            nothing = torch.zeros_like(parameter)
+            # torch's Adam makes its moments at the first update; before that they are 0
+            zeros = torch.zeros_like(parameter)
             arrays[name] = array(parameter.detach().clone())
-            arrays[f"adam.m.{name}"] = array(moments.get("exp_avg", nothing).clone())
-            arrays[f"adam.v.{name}"] = array(moments.get("exp_avg_sq", nothing).clone())
+            arrays[f"adam.m.{name}"] = array(moments.get("exp_avg", zeros).clone())
+            arrays[f"adam.v.{name}"] = array(moments.get("exp_avg_sq", zeros).clone())
             step = int(moments.get("step", 0))
         return arrays | {"adam.step": np.array(step)}
 
     @torch.no_grad()
     def restore(self, arrays: Mapping[str, Array]) -> None:
-        """Take a snapshot back; weights alone are enough, moments then start at 0."""
+        """Go back to a snapshot, or to weights alone; see Trainable."""
         for name, parameter in self._parameters.items():
             got = np.shape(arrays[name]) if name in arrays else "none"
             if got != tuple(parameter.shape):
