@@ -55,12 +55,12 @@ def command(request: TrainRequest) -> None:
 
 
 def _announce(training: Training) -> None:
-    for notice in training.notices:
+    for notice in training.prepared.notices:
         click.echo(f"note: {notice}", err=True)
-    if training.floor:
+    if training.prepared.floor:
         click.echo(
-            f"Storyland's entropy, the floor: {training.floor.per_token:.4f} nats per token, "
-            f"{training.floor.per_character:.4f} per character",
+            f"Storyland's entropy, the floor: {training.prepared.floor.per_token:.4f} nats per token, "
+            f"{training.prepared.floor.per_character:.4f} per character",
             err=True,
         )
 
@@ -69,11 +69,11 @@ def _train(training: Training, as_lines: bool) -> int:
     """Train and show; return the number of the signal that stopped it, or 0."""
     from minilm.faces.progress import training as with_progress
 
-    total, name = training.settings.steps, training.settings.backend
+    total, name = training.prepared.settings.steps, training.prepared.settings.backend
     with _signals() as caught:
         try:
             for step in with_progress(training, total, name, training.index):
-                _render(step, training.characters, as_lines)
+                _render(step, training.prepared.characters, as_lines)
                 if caught:
                     training.save()
                     break

@@ -11,7 +11,8 @@ from minilm.cli.train import command
 from minilm.errors import MinilmError
 from minilm.training import fit
 from minilm.training.checkpoint import newest
-from minilm.workflows.train import Training, _agreed
+from minilm.workflows.prepare import _agreed
+from minilm.workflows.train import Training
 
 SMALL = ["--hidden", "8", "--embedding", "6", "--vocab-size", "300", "--batch", "2", "--json"]
 
@@ -88,7 +89,7 @@ def prepared(tmp_path):
         usual = {"embedding": 6, "hidden": 8, "layers": 1, "dropout": 0.0, "batch": 2, "length": 8}
         rest = {"rate": 0.01, "clip": 1.0, "seed": 0, "dtype": "float64", "steps": 20, "vocab_size": 300}
         told = {"text": path, "backend": "numpy"}
-        return Training(**(usual | rest | told | options))._prepared
+        return Training(**(usual | rest | told | options)).prepared
 
     return prepare
 

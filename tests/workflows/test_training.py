@@ -106,7 +106,7 @@ def test_settings_that_lack_one_are_named(text, tmp_path):
     from minilm.training.checkpoint import save
 
     training = minilm.Training(text, steps=2, **SMALL)
-    kept = {name: value for name, value in training.settings.to_json().items() if name != "rate"}
+    kept = {name: value for name, value in training.prepared.settings.to_json().items() if name != "rate"}
     save(tmp_path / "run" / "checkpoints", training.model, 0, 0, kept, training.codec.model_bytes)
     with pytest.raises(MinilmError, match="does not say the rate"):
         list(minilm.Training(out=tmp_path / "run", resume=True))

@@ -1,0 +1,283 @@
+"""Prepare a training: text, tokenizer, batches and model of a new one, or of one that goes on."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from minilm import backends, builtin
+from minilm.errors import MinilmError
+from minilm.protocols import Trainable
+from minilm.records import ModelConfig, OptimizerConfig
+from minilm.training.batches import Batch, Batches, encode_documents, in_order
+from minilm.training.checkpoint import newest
+from minilm.training.corpus import Corpus, from_files, from_storyland
+from minilm.training.fit import Schedule, planned_steps
+from minilm.training.storyland.entropy import Floor, floor
+from minilm.training.storyland.stories import storyland
+from minilm.workflows.codec import load_codec, tokenizer_errors
+from minilm.workflows.workers import agree, model_of_worker
+
+if TYPE_CHECKING:
+    from tokenizer import Tokenizer
+
+__all__ = ["Prepared", "Settings", "TrainingRequest", "prepare"]
+
+# What a training on files uses where nothing is asked for; the stories have a recipe of their own.
+FILES = builtin.Recipe(2000, 64, 128, dropout=0.3, batch=8, length=64, rate=5e-3, beta2=0.999, steps=4000)
+
+# Tokens of a validation row: longer than a training row, so that fewer tokens have no past.
+HELD_OUT_LENGTH = 1024
+
+
+@dataclass(frozen=True)
+class TrainingRequest:
+    """What is asked of a training; None means: the usual value for files, or for the stories.
+
+    Attributes:
+        text: files of UTF-8 text; none for the built-in stories.
+        out: folder for checkpoints and the finished model; None writes nothing.
+        resume: go on from the newest checkpoint in `out`, with its settings; of the other fields only
+            steps, backend and device count then.
+        backend: "numpy", "torch" or "tensorflow"; torch where it is installed, else NumPy.
+        steps: updates to make: 4,000 for files, 1,200 for stories.
+        minutes: instead of steps: as many as fit, measured on the first few.
+        tokenizer: a .model file; by default one is trained on the text.
+        vocab_size: of the tokenizer that is trained: 2,000 for files, 800 for stories.
+        embedding: numbers of an embedding, E: 64 for files, 48 for stories.
+        hidden: units of an LSTM layer, H: 128.
+        layers: LSTM layers.
+        dropout: share of the units that is left out after every layer: 0.3 for files, 0 for stories.
+        batch: rows of a batch, B: 8.
+        length: tokens of a row, T: 64 for files, a whole story for stories.
+        rate: the highest learning rate of Adam: 0.005 for files, 0.02 for stories.
+        clip: bound of the global gradient norm; 0 for none.
+        seed: of weights, order of the data and dropout.
+        device: "cpu", "cuda", "mps" ...
+        dtype: "float32" or "float64".
+    """
+
+    text: tuple[str, ...] = ()
+    out: str | None = None
+    resume: bool = False
+    backend: str | None = None
+    steps: int | None = None
+    minutes: float | None = None
+    tokenizer: str | None = None
+    vocab_size: int | None = None
+    embedding: int | None = None
+    hidden: int | None = None
+    layers: int = 1
+    dropout: float | None = None
+    batch: int | None = None
+    length: int | None = None
+    rate: float | None = None
+    clip: float = 1.0
+    seed: int = 0
+    device: str = "cpu"
+    dtype: str = "float32"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings that a checkpoint carries, so that a training goes on without being told them again.
+
+    Attributes:
+        text: the files, as full paths; empty for the stories.
+        digest: of the text, so that a training never goes on with another one.
+    """
+
+    vocab_size: int
+    embedding: int
+    hidden: int
+    dropout: float
+    batch: int
+    length: int
+    rate: float
+    beta2: float
+    steps: int
+    backend: str
+    clip: float
+    seed: int
+    dtype: str
+    text: tuple[str, ...]
+    digest: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the settings as plain JSON."""
+        return asdict(self) | {"text": list(self.text)}
+
+    @classmethod
+    def from_json(cls, values: Any, source: object) -> Settings:
+        """Read what `to_json` gave. Raises MinilmError, naming `source`, where a setting is missing."""
+        if missing := [f.name for f in fields(cls) if f.name not in values]:
+            raise MinilmError(f"{source} does not say the {missing[0]} of its training; start a new run")
+        kept: dict[str, Any] = {f.name: values[f.name] for f in fields(cls)}
+        kept["text"] = tuple(kept["text"])
+        return cls(**kept)
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """All that a training needs before its first step.
+
+    Attributes:
+        held_out: batches for validation.
+        characters: characters of held-out text per held-out token.
+        floor: the entropy of the stories, which no model can get below; None for other texts.
+        start: updates that were made before.
+        tokens: targets that were seen before.
+        notices: lines for the user.
+    """
+
+    model: Trainable
+    codec: Tokenizer
+    batches: Batches
+    held_out: tuple[Batch, ...]
+    characters: float
+    settings: Settings
+    floor: Floor | None
+    start: int = 0
+    tokens: int = 0
+    notices: tuple[str, ...] = ()
+
+    @property
+    def schedule(self) -> Schedule:
+        """The learning rate of every step."""
+        return Schedule(self.settings.rate, self.settings.steps)
+
+    @property
+    def clip(self) -> float | None:
+        """The bound of the global gradient norm; None for none."""
+        return self.settings.clip or None
+
+
+def prepare(request: TrainingRequest) -> Prepared:
+    """Prepare a new training, or one that goes on from the newest checkpoint of its folder.
+
+    Raises:
+        MinilmError: for a text or tokenizer that cannot be read, sizes that make no sense, or a checkpoint
+            whose text has changed.
+    """
+    return _agreed(_resume(request) if request.resume else _begin(request))
+
+
+def _begin(request: TrainingRequest) -> Prepared:
+    """Prepare a new training."""
+    corpus = from_files(request.text) if request.text else from_storyland(seed=request.seed)
+    settings = _settings(request, corpus)
+    with tokenizer_errors():
+        codec = _codec(corpus, request.tokenizer, settings.vocab_size)
+    config = ModelConfig(
+        codec.vocab_size,
+        settings.embedding,
+        settings.hidden,
+        request.layers,
+        settings.dropout,
+        request.seed,
+        OptimizerConfig(beta2=settings.beta2),
+    )
+    prepared = _prepare(corpus, codec, config, settings, request.device)
+    if request.minutes is not None:
+        steps = planned_steps(prepared.model, prepared.batches, request.minutes)
+        notice = f"{request.minutes:g} minutes are about {steps} steps here, measured on the first few"
+        prepared = replace(
+            prepared, settings=replace(settings, steps=steps), notices=(*prepared.notices, notice)
+        )
+    return prepared
+
+
+def _resume(request: TrainingRequest) -> Prepared:
+    """Prepare to go on from a folder's newest checkpoint.
+
+    Raises:
+        MinilmError: where the text is no longer the one that the training began with.
+    """
+    checkpoints = Path(request.out or "") / "checkpoints"
+    saved = newest(checkpoints)
+    settings = Settings.from_json(saved.run, checkpoints)
+    settings = replace(
+        settings, steps=request.steps or settings.steps, backend=request.backend or settings.backend
+    )
+    corpus = from_files(settings.text) if settings.text else from_storyland(seed=settings.seed)
+    if _digest(corpus) != settings.digest:
+        raise MinilmError(f"The text of {request.out} has changed since the run began; start a new run")
+    if saved.tokenizer_bytes is None:
+        raise MinilmError(f"{checkpoints} holds no tokenizer; start a new run")
+    import tokenizer
+
+    with tokenizer_errors():
+        codec = tokenizer.Tokenizer(saved.tokenizer_bytes)
+    prepared = _prepare(corpus, codec, saved.config, settings, request.device)
+    prepared.model.restore(saved.arrays)
+    notices = (*saved.skipped, *prepared.notices)
+    return replace(prepared, start=saved.step, tokens=saved.tokens, notices=notices)
+
+
+def _settings(request: TrainingRequest, corpus: Corpus) -> Settings:
+    """The settings of a new training: what is asked for, else what is usual for such a text."""
+    usual = asdict(builtin.RECIPE if corpus.whole else FILES)
+    asked = {name: value for name, value in asdict(request).items() if value is not None}
+    return Settings(
+        **{name: asked.get(name, value) for name, value in usual.items()},
+        backend=request.backend or ("torch" if "torch" in backends.available() else "numpy"),
+        clip=request.clip,
+        seed=request.seed,
+        dtype=request.dtype,
+        text=tuple(str(Path(path).resolve()) for path in request.text),
+        digest=_digest(corpus),
+    )
+
+
+def _prepare(
+    corpus: Corpus, codec: Tokenizer, config: ModelConfig, settings: Settings, device: str
+) -> Prepared:
+    """Encode the text and make the model."""
+    documents = encode_documents(codec, corpus.train)
+    length, longest = settings.length, max(len(document) for document in documents) - 1
+    notices = codec.notices
+    if length > longest and not corpus.whole:
+        notices = (*notices, f"the text has {longest + 1} tokens; rows are {longest} long, not {length}")
+    held = encode_documents(codec, corpus.held_out)
+    held_out = tuple(in_order(held, 8, max(HELD_OUT_LENGTH, length)))
+    targets = sum(batch.tokens for batch in held_out)
+    return Prepared(
+        model_of_worker(settings.backend, config, settings.dtype, device),
+        codec,
+        Batches(documents, settings.batch, length, settings.seed),
+        held_out,
+        sum(map(len, corpus.held_out)) / targets,
+        settings,
+        floor(storyland(), codec) if corpus.whole else None,
+        notices=notices,
+    )
+
+
+def _agreed(prepared: Prepared) -> Prepared:
+    """The same training in every worker, with as many steps as the first one plans."""
+    facts = (
+        {name: value for name, value in prepared.settings.to_json().items() if name not in ("text", "steps")},
+        prepared.start,
+        prepared.tokens,
+        asdict(prepared.model.config),
+    )
+    steps = agree(prepared.model, prepared.codec.model_bytes, prepared.settings.steps, facts)
+    return replace(prepared, settings=replace(prepared.settings, steps=steps))
+
+
+def _codec(corpus: Corpus, path: str | None, vocab_size: int) -> Tokenizer:
+    import tokenizer
+
+    if path is not None:
+        return load_codec(path)
+    return tokenizer.train(lines=corpus.train[:4000], vocab_size=vocab_size)
+
+
+def _digest(corpus: Corpus) -> str:
+    """A digest of all documents, 32 hexadecimal digits."""
+    digest = hashlib.blake2b(digest_size=16)
+    for text in corpus.train + corpus.held_out:
+        digest.update(f"{len(text)}\n{text}".encode())
+    return digest.hexdigest()
