@@ -19,7 +19,7 @@ import mkdocs.commands.build
 import mkdocs.config
 
 from minilm.cli import command as minilm_command
-from minilm.grading.notebooks import cells
+from minilm.grading.notebooks import split_cells
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -59,7 +59,7 @@ API = {
 def course_page(script: str) -> str:
     """Return a lesson's percent script as Markdown: prose as it is, code in fences."""
     parts = []
-    for kind, source in cells(script):
+    for kind, source in split_cells(script):
         parts.append(source if kind == "markdown" else f"```python\n{source}\n```")
     return "\n\n".join(parts) + "\n"
 

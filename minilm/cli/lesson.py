@@ -1,4 +1,4 @@
-"""minilm lesson: list the lessons, begin one in a folder of your own, check what you have done."""
+"""minilm lesson: list the lessons, start one in a folder of your own, and check what you have done."""
 
 from __future__ import annotations
 
@@ -20,40 +20,41 @@ def command() -> None:
 @command.command("list", epilog="Example: minilm lesson list")
 def list_lessons() -> None:
     """Show every lesson."""
-    for lesson in course.lessons():
+    for lesson in course.list_lessons():
         click.echo(f"{lesson.name:24} {lesson.title}")
-    click.echo("\nBegin one: minilm lesson start 1")
+    click.echo("\nStart one: minilm lesson start 1")
 
 
 @command.command(epilog="Example: minilm lesson start 1 my_first_lesson")
 @click.argument("name")
 @click.argument("folder", required=False, type=click.Path(path_type=Path))
 def start(name: str, folder: Path | None) -> None:
-    """Copy a lesson into a new FOLDER.
+    """Copy a lesson into a new FOLDER, to work in it.
 
-    The folder is called like the lesson unless given. NAME is a name from `minilm lesson list`, or its
-    number. The solution stays behind.
+    NAME is a name from `minilm lesson list`, or its number. Without FOLDER the new folder has the lesson's
+    name. The solution is not copied.
     """
-    made = course.start(name, folder)
-    files = sorted(path.name for path in made.iterdir())
-    click.echo(f"{made}: {', '.join(files)}")
+    started = course.start_lesson(name, folder)
+    files = sorted(path.name for path in started.iterdir())
+    click.echo(f"{started}: {', '.join(files)}")
     if "exercise.py" in files:
-        click.echo(f"Read and run lesson.py, fill in exercise.py, then: minilm lesson check {made}")
+        click.echo(f"Read and run lesson.py, fill in exercise.py, then: minilm lesson check {started}")
 
 
 @command.command(epilog="Example: minilm lesson check my_first_lesson")
 @click.argument("folder", default=".", type=click.Path(path_type=Path))
 def check(folder: Path) -> None:
-    """Grade the exercise in FOLDER, and name the next task. It runs the exercise as it stands."""
-    sys.exit(course.check(folder))
+    """Grade the exercise in FOLDER, and name the next task. This runs the code of the exercise."""
+    sys.exit(course.check_lesson(folder))
 
 
 @command.command(epilog="Example: minilm lesson notebooks --out my_notebooks")
 @click.option("--out", default="notebooks", show_default=True, type=click.Path(path_type=Path))
-@click.option("--overwrite", is_flag=True, help="Replace notebooks of these names.")
+@click.option("--overwrite", is_flag=True, help="Replace notebooks that have the same names.")
 def notebooks(out: Path, overwrite: bool) -> None:
     """Build a Jupyter notebook from each lesson."""
-    from minilm.grading.notebooks import build  # nbformat takes a while to import
+    # nbformat takes a while to import.
+    from minilm.grading.notebooks import build_notebooks
 
-    for path in build(out, overwrite):
+    for path in build_notebooks(out, overwrite):
         click.echo(path)

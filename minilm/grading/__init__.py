@@ -1,1 +1,1 @@
-"""Points for exercises: a pytest plugin that counts them. The student's code runs as it stands, unguarded."""
+"""The course: its lessons on disk, a pytest plugin that counts points, and notebooks made from lessons."""

@@ -1,6 +1,7 @@
-"""Percent scripts become notebooks, byte for byte the same on every machine: no outputs, no random ids.
+"""Make a notebook from each lesson, byte for byte the same on every machine: no outputs, no random ids.
 
-A line `# %%` begins a cell of code, `# %% [markdown]` one of text, whose lines are comments.
+A lesson is a script in percent format: a line `# %%` begins a cell of code, `# %% [markdown]` a cell of text,
+whose lines are comments.
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ from pathlib import Path
 import nbformat
 
 from minilm.errors import MinilmError
-from minilm.grading.course import course_folder
+from minilm.grading.course import find_course_folder
 
-__all__ = ["build", "cells", "notebook"]
+__all__ = ["build_notebooks", "make_notebook", "split_cells"]
 
 MARKDOWN = "# %% [markdown]"
 METADATA = {
@@ -21,45 +22,58 @@ METADATA = {
 }
 
 
-def cells(script: str) -> list[tuple[str, str]]:
-    """The cells of a percent script: ("markdown" or "code", source), what stands before the first left out.
+def split_cells(script: str) -> list[tuple[str, str]]:
+    """Return the cells of a script as ("markdown" or "code", source); text before the first is left out.
 
-    >>> cells("# %% [markdown]\\n# # Title\\n#\\n# Text.\\n\\n# %%\\n1 + 1\\n")
+    >>> split_cells("# %% [markdown]\\n# # Title\\n#\\n# Text.\\n\\n# %%\\n1 + 1\\n")
     [('markdown', '# Title\\n\\nText.'), ('code', '1 + 1')]
     """
-    found: list[tuple[str, list[str]]] = []
+    cells: list[tuple[str, list[str]]] = []
     for line in script.splitlines():
         if line.startswith("# %%"):
-            found.append(("markdown" if line == MARKDOWN else "code", []))
-        elif found:
-            kind, lines = found[-1]
+            cells.append(("markdown" if line == MARKDOWN else "code", []))
+        elif cells:
+            kind, lines = cells[-1]
             lines.append(line.removeprefix("#").removeprefix(" ") if kind == "markdown" else line)
-    return [(kind, "\n".join(lines).strip("\n")) for kind, lines in found]
+    return [(kind, "\n".join(lines).strip("\n")) for kind, lines in cells]
 
 
-def notebook(script: str, name: str) -> str:
-    """The text of the .ipynb file of a percent script; cells are called after the name and their number."""
-    made = nbformat.v4.new_notebook(metadata=METADATA)
-    for number, (kind, source) in enumerate(cells(script)):
-        make = nbformat.v4.new_markdown_cell if kind == "markdown" else nbformat.v4.new_code_cell
-        made.cells.append(make(source, id=f"{name}-{number:02}".replace("_", "-")))
-    nbformat.validate(made)
-    return nbformat.writes(made) + "\n"
+def make_notebook(script: str, name: str) -> str:
+    """Return the text of the .ipynb file of a lesson.
 
-
-def build(out: Path, overwrite: bool = False) -> list[Path]:
-    """Write the notebook of every lesson into a folder; returns their paths.
-
-    Raises MinilmError where a file there has another content, unless overwrite is given.
+    Args:
+        script: The text of lesson.py.
+        name: The name of the lesson; the ids of the cells are this name and a number.
     """
-    made = {}
-    for script in sorted(course_folder().glob("*/lesson.py")):
+    notebook = nbformat.v4.new_notebook(metadata=METADATA)
+    for number, (kind, source) in enumerate(split_cells(script)):
+        make_cell = nbformat.v4.new_markdown_cell if kind == "markdown" else nbformat.v4.new_code_cell
+        notebook.cells.append(make_cell(source, id=f"{name}-{number:02}".replace("_", "-")))
+    nbformat.validate(notebook)
+    return nbformat.writes(notebook) + "\n"
+
+
+def build_notebooks(out: Path, overwrite: bool = False) -> list[Path]:
+    """Write the notebook of every lesson into a folder.
+
+    Args:
+        out: The folder; it is made where it is missing.
+        overwrite: Replace files that have another content.
+
+    Returns:
+        The paths of the notebooks.
+
+    Raises:
+        MinilmError: A file of that name has another content, and `overwrite` is False.
+    """
+    notebooks = {}
+    for script in sorted(find_course_folder().glob("*/lesson.py")):
         name = script.parent.name
-        made[out / f"{name}.ipynb"] = notebook(script.read_text(encoding="utf-8"), name)
-    for path, text in made.items():
+        notebooks[out / f"{name}.ipynb"] = make_notebook(script.read_text(encoding="utf-8"), name)
+    for path, text in notebooks.items():
         if path.exists() and not overwrite and path.read_text(encoding="utf-8") != text:
             raise MinilmError(f"{path} exists and differs; name another folder, or give --overwrite")
     out.mkdir(parents=True, exist_ok=True)
-    for path, text in made.items():
+    for path, text in notebooks.items():
         path.write_text(text, encoding="utf-8", newline="\n")
-    return list(made)
+    return list(notebooks)

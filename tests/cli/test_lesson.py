@@ -40,7 +40,7 @@ def test_list_names_every_lesson_with_its_title():
 
 @pytest.mark.parametrize("name", ["1", "01", "01_text_to_ids", "text_to_ids"])
 def test_a_lesson_is_found_by_name_and_number(name):
-    assert course.find(name).name == "01_text_to_ids"
+    assert course.find_lesson(name).name == "01_text_to_ids"
 
 
 def test_start_copies_all_but_the_solution():

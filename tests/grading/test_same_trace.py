@@ -137,7 +137,7 @@ CASES = {
     "the seed is another": (lambda: list(cursor(seed=3).steps()), "Step 1 differs at the draw, u"),
     "nothing is normalised at the end": (
         unnormalised,
-        r"the final distribution, p of .*must add up to 1 again; by themselves, too, your numbers do not fit",
+        r"the final distribution, p of .*must add up to 1 again; your numbers also contradict each other",
     ),
     "offsets count from 1": (
         lambda: [replace(s, offset=s.offset + 1) for s in REFERENCE],
@@ -152,7 +152,8 @@ CASES = {
             replace(s, decision=replace(s.decision, final=replace(s.decision.final, k_used=8)))
             for s in REFERENCE
         ],
-        "k_used: yours 8, the reference 7; adaptive k is the fewest best .* than are left; by themselves",
+        "k_used: yours 8, the reference 7; adaptive k is the fewest best .* than are left; "
+        "your numbers also contradict each other",
     ),
     "the run stops early": (lambda: REFERENCE[:4], "number of steps: yours 4, the reference 6"),
 }

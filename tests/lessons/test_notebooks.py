@@ -11,7 +11,7 @@ import nbformat
 import pytest
 
 from minilm.errors import MinilmError
-from minilm.grading.notebooks import build, cells, notebook
+from minilm.grading.notebooks import build_notebooks, make_notebook, split_cells
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = sorted((ROOT / "lessons").glob("*/lesson.py"))
@@ -20,7 +20,7 @@ each_script = pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.p
 
 
 def test_the_committed_notebooks_equal_a_fresh_build(tmp_path):
-    built = build(tmp_path)
+    built = build_notebooks(tmp_path)
     assert [path.name for path in built] == [f"{script.parent.name}.ipynb" for script in SCRIPTS]
     assert sorted(path.name for path in (ROOT / "notebooks").glob("*.ipynb")) == [path.name for path in built]
     for path in built:
@@ -29,7 +29,7 @@ def test_the_committed_notebooks_equal_a_fresh_build(tmp_path):
 
 @each_script
 def test_a_notebook_is_valid_and_keeps_every_line_of_its_lesson(script):
-    made = nbformat.reads(notebook(script.read_text(encoding="utf-8"), "lesson"), as_version=4)
+    made = nbformat.reads(make_notebook(script.read_text(encoding="utf-8"), "lesson"), as_version=4)
     nbformat.validate(made)
     lines = [line for cell in made.cells for line in cell.source.splitlines() if line]
     kept = [line for line in script.read_text(encoding="utf-8").splitlines() if line.strip("# ")]
@@ -44,20 +44,20 @@ def test_cells_agree_with_jupytext():
     for script in SCRIPTS:
         text = script.read_text(encoding="utf-8")
         theirs = [(cell.cell_type, cell.source) for cell in jupytext.reads(text, fmt="py:percent").cells]
-        assert cells(text) == theirs
+        assert split_cells(text) == theirs
 
 
 def test_a_comment_in_code_stays_code():
-    assert cells("# %%\n# a reason\nx = 1\n") == [("code", "# a reason\nx = 1")]
+    assert split_cells("# %%\n# a reason\nx = 1\n") == [("code", "# a reason\nx = 1")]
 
 
 def test_a_changed_notebook_is_not_overwritten_unless_told(tmp_path):
-    first = build(tmp_path)[0]
+    first = build_notebooks(tmp_path)[0]
     first.write_text("my notes", encoding="utf-8")
     with pytest.raises(MinilmError, match="exists and differs"):
-        build(tmp_path)
+        build_notebooks(tmp_path)
     assert first.read_text(encoding="utf-8") == "my notes"
-    build(tmp_path, overwrite=True)
+    build_notebooks(tmp_path, overwrite=True)
     assert first.read_text(encoding="utf-8") != "my notes"
 
 
@@ -77,7 +77,7 @@ def test_a_notebook_runs_cell_by_cell():
     namespace = {"__name__": "__main__"}
     shown = io.StringIO()
     with contextlib.redirect_stdout(shown):
-        for kind, source in cells(SCRIPTS[0].read_text(encoding="utf-8")):
+        for kind, source in split_cells(SCRIPTS[0].read_text(encoding="utf-8")):
             if kind == "code":
                 exec(compile(source, SCRIPTS[0].name, "exec"), namespace)
     assert "ids: " in shown.getvalue()
