@@ -66,7 +66,7 @@ def measure_memory(quick: bool) -> Iterator[Figure]:
 
         def advance(session: Session, count: int) -> Session:
             def write_steps() -> Iterator[Session]:
-                for now in session.running(count):
+                for now in session.run(count):
                     trace.step(now.here.kept[-1])
                     yield now
 

@@ -104,7 +104,7 @@ def _branch(model: Any, states: list[Any], step_seconds: float) -> Callable[[], 
 def _rewind(model: Any) -> Callable[[], float]:
     """Return a measurement of going back ten steps, which takes an older state again."""
     session = open_session(start(model, FakeCodec(model.vocab_size), PROMPT, max_tokens=None, eos_ids=()))
-    *_, session = session.running(12)
+    *_, session = session.run(12)
 
     def measure() -> float:
         began = perf_counter()

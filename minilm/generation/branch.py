@@ -1,7 +1,7 @@
-"""One branch of a debugging session: a cursor, the places it left behind, and how each step was asked for.
+"""One branch of a debugging session: a cursor, the places before it, and the settings of every step.
 
-Going back takes a kept place; past the window of kept places the context is read again, in the same parts
-(the prompt whole, then token by token), so the numbers are the same bit for bit.
+Going back takes a place that was kept. Before the oldest kept place the context is read again, in the same
+parts (the prompt whole, then token by token), so the numbers are the same bit for bit.
 """
 
 from __future__ import annotations
@@ -18,12 +18,19 @@ from minilm.generation.settings import Settings
 from minilm.protocols import TextDecoder
 from minilm.records import Reading, Step
 
-__all__ = ["Branch", "Merged", "Turn", "begun", "with_prompt", "with_text"]
+__all__ = ["Branch", "Merged", "Turn", "start_again", "with_prompt", "with_text"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Left:
-    """A place that was left, without what every later cursor still knows; step: the one that left it."""
+class _Place:
+    """A place on a branch, without what every later cursor still knows.
+
+    Attributes:
+        reading: What the model answered there.
+        decoder: The text decoder there.
+        characters: Length of the generated text there.
+        step: The step that was taken from there.
+    """
 
     reading: Reading
     decoder: TextDecoder
@@ -33,7 +40,13 @@ class _Left:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """From the step of this index on, these settings and these dice."""
+    """New settings or new dice on a branch.
+
+    Attributes:
+        index: Index of the first step that they hold for.
+        settings: The settings from there on.
+        dice: The branch number whose dice are thrown from there on.
+    """
 
     index: int
     settings: Settings
@@ -42,18 +55,23 @@ class Turn:
 
 @dataclass(frozen=True, eq=False)
 class Branch:
-    """A line of steps, as a value: every move gives another one.
+    """A line of steps, as a value: every method that moves gives another branch and leaves this one usable.
 
-    number: its name; parent: the number of the branch it left, and the index at which, or None;
-    cursor: where it stands; left: the latest places, window at most (None: all); turns: when settings
-    or dice change, ahead of the cursor too after going back; forced: the indices of the tokens that were
-    not drawn.
+    Attributes:
+        number: The number of the branch in its session.
+        cursor: The place where the branch is now.
+        turns: Where settings or dice change. After going back, some of them are ahead of the cursor.
+        left: The latest places before the cursor, at most `window` of them.
+        forced: Indices of the steps whose token was forced and not drawn.
+        window: How many places to keep; None for all.
+        parent: The number of the branch that this one comes from, and the index where they split; None for
+            the first branch.
     """
 
     number: int
     cursor: Cursor
     turns: tuple[Turn, ...]
-    left: tuple[_Left, ...] = ()
+    left: tuple[_Place, ...] = ()
     forced: tuple[int, ...] = ()
     window: int | None = None
     parent: tuple[int, int] | None = None
@@ -62,36 +80,49 @@ class Branch:
 
     @property
     def finish(self) -> str | None:
-        """Why the text ended, or None where it goes on."""
+        """Why the text ended; None where it goes on."""
         return self.left[-1].step.finish if self.left else None
 
     @property
     def index(self) -> int:
-        """How many steps have been taken."""
+        """Number of steps that have been taken."""
         return self.left[-1].step.index + 1 if self.finish else self.cursor.index
 
     @property
     def kept(self) -> tuple[Step, ...]:
-        """The steps whose places are kept, the last one last."""
+        """The steps whose places are kept, in order."""
         return tuple(place.step for place in self.left)
 
-    def taken(self, force: int | None = None) -> Branch:
-        """One step further, with the drawn token or this one. Raises MinilmError after the end."""
+    def take(self, force: int | None = None) -> Branch:
+        """Return the branch one step further.
+
+        Args:
+            force: The token to take; None for the one that the draw chooses.
+
+        Raises:
+            MinilmError: The text has ended, the limit of tokens is reached, or no token can be chosen.
+        """
         if self.finish:
-            raise MinilmError(f"The text has ended ({self.finish}); go back a step to go on otherwise")
+            raise MinilmError(f"The text has ended ({self.finish}); go back a step to continue differently")
         limit = self.cursor.settings.max_tokens
         if limit is not None and self.cursor.index >= limit:
             raise MinilmError(f"The limit of {limit} tokens is reached; start with a higher one")
         step = self.cursor.peek(force)
-        after = self.cursor if step.finish else self._set(self.cursor.after(step.decision.chosen.id))
-        left = (*self.left, _left(self.cursor, step))
+        after = self.cursor if step.finish else self._adjust(self.cursor.after(step.decision.chosen.id))
+        left = (*self.left, _place(self.cursor, step))
         forced = self.forced if force is None else (*self.forced, step.index)
         return replace(self, cursor=after, left=_latest(left, self.window), forced=forced)
 
     def back(self, steps: int = 1) -> Branch:
-        """As it was this many steps ago. Raises MinilmError where that lies before the prompt's end.
+        """Return the branch as it was some steps ago.
 
-        Going on meets the same turns, and so gives the same steps; a forced token alone is drawn again.
+        Going on from there meets the same turns, and so gives the same steps. Forced tokens are drawn.
+
+        Args:
+            steps: How many steps to go back, from 1.
+
+        Raises:
+            MinilmError: There are not so many steps.
         """
         index = self.index - steps
         if steps < 1 or index < 0:
@@ -99,47 +130,47 @@ class Branch:
         forced = tuple(i for i in self.forced if i < index)
         if steps <= len(self.left):
             place, left = self.left[-steps], self.left[:-steps]
-            cursor = self._again_at(place)
+            cursor = self._cursor_at(place)
         else:
             cursor, left = self._read_again(index)
-        return replace(self, cursor=self._set(cursor), left=left, forced=forced)
+        return replace(self, cursor=self._adjust(cursor), left=left, forced=forced)
 
     def first(self) -> Cursor:
-        """The cursor after the prompt, read again."""
-        return self._set(next(self._from_prompt(0)))
+        """Return the cursor after the prompt, read again."""
+        return self._adjust(next(self._from_prompt(0)))
 
     def steps(self) -> Iterator[Step]:
-        """Every step from the prompt on; those past the window are made again, equal bit for bit."""
+        """Yield every step from the prompt on. Those that are not kept are made again, bit for bit."""
         kept = self.index - len(self.left)
         for cursor in self._from_prompt(kept - 1) if kept else ():
             yield self._step_at(cursor)
         yield from self.kept
 
-    def changed(self, **settings: Any) -> Branch:
-        """The same place, with other settings from here on (stages may be text)."""
-        return self._turned(self.cursor.with_settings(**settings))
+    def with_settings(self, **settings: Any) -> Branch:
+        """Return the same place with other settings from here on; stages may be text."""
+        return self._with_turn(self.cursor.with_settings(**settings))
 
-    def watching(self, ids: tuple[int, ...]) -> Branch:
-        """The same place; these ids are followed from here on, after going back too."""
+    def with_watched(self, ids: tuple[int, ...]) -> Branch:
+        """Return the same place with these ids followed through every stage, also after going back."""
         turns = tuple(replace(t, settings=replace(t.settings, watch=ids)) for t in self.turns)
         return replace(self, cursor=self.cursor.with_settings(watch=ids), turns=turns)
 
     def with_dice(self, dice: int) -> Branch:
-        """The same place, with the dice of another branch from here on."""
-        return self._turned(self.cursor.branched(dice))
+        """Return the same place with the dice of another branch from here on."""
+        return self._with_turn(self.cursor.with_branch(dice))
 
-    def _set(self, cursor: Cursor) -> Cursor:
-        """The cursor with the settings and the dice that hold at its place."""
+    def _adjust(self, cursor: Cursor) -> Cursor:
+        """Return the cursor with the settings and the dice that hold at its place."""
         turn = next(turn for turn in reversed(self.turns) if turn.index <= cursor.index)
         if turn.settings is cursor.settings and turn.dice == cursor.branch:
             return cursor
         return replace(cursor, settings=turn.settings, branch=turn.dice)
 
-    def _turned(self, cursor: Cursor) -> Branch:
+    def _with_turn(self, cursor: Cursor) -> Branch:
         turns = tuple(turn for turn in self.turns if turn.index < self.index)
         return replace(self, cursor=cursor, turns=(*turns, Turn(self.index, cursor.settings, cursor.branch)))
 
-    def _again_at(self, place: _Left) -> Cursor:
+    def _cursor_at(self, place: _Place) -> Cursor:
         return replace(
             self.cursor,
             ids=self.cursor.ids[: self.cursor.prompt_length + place.step.index],
@@ -150,17 +181,17 @@ class Branch:
             decoder=place.decoder,
         )
 
-    def _read_again(self, index: int) -> tuple[Cursor, tuple[_Left, ...]]:
-        """The cursor before the step of this index, and the places before it that a window holds."""
+    def _read_again(self, index: int) -> tuple[Cursor, tuple[_Place, ...]]:
+        """Return the cursor before the step of this index, and as many places before it as are kept."""
         last: deque[Cursor] = deque(self._from_prompt(index), maxlen=(self.window or index) + 1)
-        left = [_left(cursor, self._step_at(cursor)) for cursor in list(last)[:-1]]
+        left = [_place(cursor, self._step_at(cursor)) for cursor in list(last)[:-1]]
         return last[-1], tuple(left)
 
     def _from_prompt(self, index: int) -> Iterator[Cursor]:
-        """The cursors before the steps 0 to index, read again in the parts in which they were read."""
+        """Yield the cursors before the steps 0 to index, read again in the parts in which they were read."""
         settings, ids = self.turns[0].settings, self.cursor.ids
         prompt = self.cursor.prompt_length
-        cursor = begun(self.cursor, ids[:prompt].tolist(), settings)
+        cursor = start_again(self.cursor, ids[:prompt].tolist(), settings)
         yield cursor
         for token_id in ids[prompt : prompt + index].tolist():
             cursor = cursor.after(token_id)
@@ -168,29 +199,32 @@ class Branch:
 
     def _step_at(self, cursor: Cursor) -> Step:
         chosen = int(self.cursor.ids[len(cursor.ids)]) if cursor.index in self.forced else None
-        return self._set(cursor).peek(chosen)
+        return self._adjust(cursor).peek(chosen)
 
 
-def begun(cursor: Cursor, prompt: str | Sequence[int], settings: Settings) -> Cursor:
-    """A cursor after another prompt, with the same model and codec."""
+def start_again(cursor: Cursor, prompt: str | Sequence[int], settings: Settings) -> Cursor:
+    """Return a cursor after another prompt, with the same model and codec."""
     asked = {field.name: getattr(settings, field.name) for field in fields(settings)}
     return start(cursor.model, cursor.codec, prompt, **asked)
 
 
-def _left(cursor: Cursor, step: Step) -> _Left:
-    return _Left(cursor.reading, cursor.decoder, len(cursor.text), step)
+def _place(cursor: Cursor, step: Step) -> _Place:
+    return _Place(cursor.reading, cursor.decoder, len(cursor.text), step)
 
 
-def _latest(left: tuple[_Left, ...], window: int | None) -> tuple[_Left, ...]:
+def _latest(left: tuple[_Place, ...], window: int | None) -> tuple[_Place, ...]:
     return left if window is None else left[-window:]
 
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """What putting a text in did.
+    """What putting a text into a branch did to its ids.
 
-    removed: the earlier ids that the merge replaced, often none; of_prompt: how many of them stood in
-    the prompt; added: the ids that stand there now.
+    Attributes:
+        text: The text.
+        removed: The earlier ids that were replaced, because the tokenizer joins them with the text.
+        of_prompt: How many of them were part of the prompt.
+        added: The ids that are there now.
     """
 
     text: str
@@ -200,11 +234,17 @@ class Merged:
 
 
 def with_text(branch: Branch, text: str) -> tuple[Branch, Merged]:
-    """The branch with this text forced, token by token, and what that did to its ids.
+    """Return the branch with a text forced, token by token, and what that did to its ids.
 
-    Where the tokenizer would have cut the text before it otherwise, the branch goes back to the last id
-    that stays; where that lies in the prompt, the prompt ends there. Raises MinilmError for a text without
-    tokens, after the end, and where the end comes before the whole text is in.
+    With the new text, the tokenizer may split the text before it differently. Then the branch goes back to
+    the last id that stays. If that id is in the prompt, the prompt ends there.
+
+    Args:
+        branch: The branch.
+        text: The text to put in.
+
+    Raises:
+        MinilmError: The text has no tokens, the branch has ended, or it ends before the whole text is in.
     """
     if branch.finish:
         raise MinilmError(f"The text has ended ({branch.finish}); go back a step to put in another one")
@@ -222,13 +262,13 @@ def with_text(branch: Branch, text: str) -> tuple[Branch, Merged]:
     for token_id in added:
         if branch.finish:
             raise MinilmError(f"The text would end ({branch.finish}) before {text!r} is in; put in less")
-        branch = branch.taken(token_id)
+        branch = branch.take(token_id)
     return branch, merged
 
 
 def with_prompt(branch: Branch, prompt: str | Sequence[int]) -> Branch:
-    """The branch begun anew after another prompt; what it had generated is gone."""
+    """Return the branch at the end of another prompt; what it had generated is gone."""
     now = branch.cursor
-    cursor = begun(now, prompt, now.settings).branched(now.branch)
+    cursor = start_again(now, prompt, now.settings).with_branch(now.branch)
     turns = (Turn(0, now.settings, now.branch),)
     return replace(branch, cursor=cursor, left=(), forced=(), turns=turns)

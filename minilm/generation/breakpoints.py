@@ -1,4 +1,4 @@
-"""Where a generation shall pause: conditions on a step, such as `entropy > 3 and rank > 5`."""
+"""Breakpoints: conditions on a step at which a generation pauses, such as `entropy > 3 and rank > 5`."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ NAMES: dict[str, tuple[str, Callable[[Step], Any]]] = {
     "cosine": ("to the embedding read before", lambda s: s.embedding.cosine),
     "finish": ("why the text ends here", lambda s: s.finish),
 }
-"""What a condition may speak of: name -> (meaning, how it is read off a step)."""
+"""The names that a condition can use: what each means, and how it is read from a step."""
 
 FUNCTIONS = {"repeats": "repeats(n): the last n chosen tokens are the same"}
 
 
 def breakpoint_of(text: str) -> Condition:
-    """A condition on a step. Raises MinilmError that says what was not understood.
+    """Return the condition in a text. Raises MinilmError where the text cannot be understood.
 
     >>> breakpoint_of("repeats(3) or margin < 1e-4").text
     'repeats(3) or margin < 1e-4'
@@ -52,9 +52,12 @@ def breakpoint_of(text: str) -> Condition:
 
 
 def holds(condition: Condition, steps: Sequence[Step], eos_ids: Sequence[int] = ()) -> bool:
-    """Whether a condition holds at the last of these steps; those before it are what came before.
+    """Return True where a condition holds at the last of these steps.
 
-    eos_ids: all that ends the text, where that is more than the token <EOS>; p_eos is their sum.
+    Args:
+        condition: The condition.
+        steps: The steps so far, the one to judge last.
+        eos_ids: All ids that end the text, where there are more than <EOS>; p_eos is their sum.
     """
 
     def look_up(name: str, arguments: tuple[Any, ...]) -> Any:
@@ -73,6 +76,7 @@ def _repeats(steps: Sequence[Step], arguments: tuple[Any, ...]) -> bool:
 
 
 def _p_eos(step: Step, eos_ids: Sequence[int] = ()) -> float | None:
-    """Where an end of the text is among the candidates; a debugger watches all ends, so they are."""
+    """Return the probability of an end of the text, None where no end is among the candidates."""
+    # A debugger watches all ends, so with it they are always among the candidates.
     ends = [c.p_model for c in step.decision.candidates if c.id in eos_ids or c.text == "<EOS>"]
     return sum(ends) if ends else None

@@ -1,7 +1,7 @@
-"""The generation loop: a cursor is a place in a generation, and moving makes a new one.
+"""The generation loop. A cursor is a place in a generation, and moving makes a new cursor.
 
-peek() looks at the next step without moving, advance() gives the next cursor, the same for a drawn and
-a forced token. Old cursors stay usable, so that rewind and branch are nothing but keeping them.
+peek() looks at the next step without moving. advance() gives the next cursor, for a drawn and for a forced
+token alike. Old cursors stay usable, so going back or starting a branch only means keeping an old cursor.
 """
 
 from __future__ import annotations
@@ -31,8 +31,19 @@ __all__ = ["Cursor", "start", "stream"]
 class Cursor:
     """A place in a generation: what has been read, what the model answered, the text so far.
 
-    ids: (n,) everything read, prompt included; reading: the model's answer to it; text: what has been
-    generated; branch: whose dice are thrown.
+    Attributes:
+        model: The model.
+        codec: Its tokenizer.
+        settings: Stages, seed, limits and so on.
+        texts: Gives the text and the bytes of an id.
+        ids (n,): Everything that has been read, the prompt included.
+        prompt_length: How many of the ids are the prompt.
+        reading: The model's answer to the ids.
+        embedding: The embedding of the last id.
+        decoder: The text decoder after the last id.
+        text: The generated text.
+        offset: Length of the generated text in bytes of UTF-8.
+        branch: The number of the branch whose dice are thrown.
     """
 
     model: LanguageModel = field(repr=False)
@@ -50,30 +61,39 @@ class Cursor:
 
     @property
     def index(self) -> int:
-        """How many tokens have been generated."""
+        """Number of tokens that have been generated."""
         return len(self.ids) - self.prompt_length
 
     @property
     def context(self) -> Context:
-        """What the stages are told."""
+        """What the stages are told about this place."""
         return Context(self.ids, self.prompt_length, self.settings.eos_ids, self.settings.max_tokens)
 
     def peek(self, force: int | None = None) -> Step:
-        """The next step, without moving; with force, the step that takes this token instead."""
+        """Return the next step without moving.
+
+        Args:
+            force: The token to take; None for the one that the draw chooses.
+        """
         return self._next if force is None else self._step(force)
 
     def advance(self, token_id: int | None = None) -> Cursor:
-        """The cursor after the drawn token, or after the one given; this cursor stays usable."""
+        """Return the cursor after the next step; this cursor stays usable.
+
+        Args:
+            token_id: The token to take; None for the one that the draw chooses.
+        """
         return self.after(self.peek(token_id).decision.chosen.id)
 
     def after(self, token_id: int) -> Cursor:
-        """The cursor after a token, whatever chose it: nothing is decided here."""
+        """Return the cursor after a token. Nothing is decided here."""
         reading = self.model.read([token_id], self.reading.state, inner=self.settings.inner)
         decoder = self.decoder.copy()
         new_text = decoder.push(token_id)
         ids = np.empty(self.ids.size + 1, np.int64)
         ids[:-1], ids[-1] = self.ids, token_id
-        return Cursor(  # spelled out, for dataclasses.replace costs a tenth of a step
+        # Every field is written out, because dataclasses.replace costs a tenth of a step.
+        return Cursor(
             self.model,
             self.codec,
             self.settings,
@@ -89,12 +109,12 @@ class Cursor:
         )
 
     def steps(self) -> Iterator[Step]:
-        """Every step from here until EOS, a stop string, the limit or the end of the context."""
+        """Yield every step from here until EOS, a stop string, the limit or the end of the context."""
         for cursor in self.cursors():
             yield cursor.peek()
 
     def cursors(self) -> Iterator[Cursor]:
-        """The cursor of every such step: its peek() is the step, its reading what the step was made from."""
+        """Yield the cursor of every such step. Its peek() is the step, its reading has the logits."""
         cursor, limit = self, self.settings.max_tokens
         while limit is None or cursor.index < limit:
             yield cursor
@@ -102,23 +122,23 @@ class Cursor:
                 return
             cursor = cursor.advance()
 
-    def branched(self, branch: int) -> Cursor:
-        """The same place with the dice of another branch."""
+    def with_branch(self, branch: int) -> Cursor:
+        """Return the same place with the dice of another branch."""
         return replace(self, branch=branch)
 
     def with_settings(self, **changes: Any) -> Cursor:
-        """The same place with other settings; stages may be given as text."""
+        """Return the same place with other settings; stages may be text."""
         if "stages" in changes:
             changes["stages"] = bind(changes["stages"], self.codec)
         return replace(self, settings=replace(self.settings, **changes))
 
     def margins(self) -> Margins:
-        """How near the next step is to another token, by bisection through the stages: hundreds of runs."""
+        """Return how near the next step is to another token. This runs the stages hundreds of times."""
         return margins(self.reading.logits[-1], self.context, self.settings.stages, self._draw)
 
     @property
     def _draw(self) -> float | None:
-        """The draw of the next step, keyed by the position of the id read last; None for a greedy one."""
+        """The draw of the next step, keyed by the position of the last id; None where nothing is drawn."""
         return draw(self.settings.seed, len(self.ids) - 1, self.branch) if self.settings.draws else None
 
     @cached_property
@@ -155,7 +175,7 @@ class Cursor:
         return Step(self.index, position, read, *self.texts(read), *facts)
 
     def _finish(self, chosen: int, new_text: str) -> tuple[str | None, str | None]:
-        """How the text ends with this token, if it does, and what a stage says to it."""
+        """Return why the text ends with this token (None where it goes on), and the reason of a stage."""
         if chosen in self.settings.eos_ids:
             return "eos", None
         if any(s in self.text[-len(s) :] + new_text for s in self.settings.stop):
@@ -188,10 +208,25 @@ def start(
     inner: Sequence[str] = (),
     branch: int = 0,
 ) -> Cursor:
-    """A cursor that has read the whole prompt: a text, begun as the model's texts begin, or ids.
+    """Return a cursor that has read the whole prompt.
 
-    eos_ids: what ends a text, by default the codec's. Raises MinilmError for an empty prompt, ids
-    outside the vocabulary or more than the context holds, and settings that make no sense.
+    Args:
+        model: The model.
+        codec: Its tokenizer.
+        prompt: A text, which begins as the model's own texts begin (with BOS, where it has one), or ids.
+        stages: The sampling pipeline, or its text such as "Temperature(0.8) TopK(40)".
+        seed: Seed of the dice.
+        max_tokens: The most new tokens; None for no limit.
+        stop: Strings that end the text as soon as it contains one.
+        top: How many candidates a step records.
+        watch: Ids to follow through every stage.
+        eos_ids: Ids that end a text; None for the EOS of the codec.
+        inner: Names of arrays to ask the model for.
+        branch: The number of the branch whose dice are thrown.
+
+    Raises:
+        MinilmError: The prompt is empty, an id is not in the vocabulary, the prompt does not fit into
+            the context, or a setting makes no sense.
     """
     ids = _prompt_ids(codec, prompt)
     if outside := [i for i in watch if not 0 <= i < model.vocab_size]:
@@ -228,7 +263,16 @@ def stream(
 ) -> Iterator[Step]:
     """Generate: yield a Step per token until EOS, a stop string, the limit or the end of the context.
 
-    Takes what start() takes, and raises what it raises before the first step.
+    Args:
+        model: The model.
+        codec: Its tokenizer.
+        prompt: A text or ids.
+        stages: The sampling pipeline, or its text.
+        seed: Seed of the dice.
+        **settings: Everything else that start() takes.
+
+    Raises:
+        MinilmError: What start() raises, before the first step.
     """
     return start(model, codec, prompt, stages, seed, **settings).steps()
 
@@ -250,7 +294,12 @@ def _prompt_ids(codec: TextCodec, prompt: str | Sequence[int]) -> list[int]:
 
 
 def _embedding(reading: Reading, before: Embedding | None) -> Embedding:
-    """The embedding of the last id read; before is that of the id before, where it was read earlier."""
+    """Return the embedding of the last id that was read.
+
+    Args:
+        reading: The model's answer.
+        before: The embedding of the id before, where an earlier reading has it.
+    """
     vectors = reading.embeddings  # (T, E)
     vector = frozen_array(vectors[-1])
     norm = math.sqrt(vector.dot(vector))

@@ -1,7 +1,7 @@
-"""What a model makes of a given text: surprisal, rank and candidates of every token, without generating.
+"""Scores a given text with a model: surprisal, rank and candidates of every token, without generating.
 
-Nothing is drawn and no stage is applied: these are the model's own probabilities. A text longer than the
-model's context is read in windows that overlap by half, and every record says how much it stood on.
+Nothing is drawn and no stage is applied: these are the model's own probabilities. A text that is longer than
+the model's context is read in windows that overlap by half, and every record says how many came before it.
 """
 
 from __future__ import annotations
@@ -20,18 +20,27 @@ from minilm.token_text import TokenTexts
 
 __all__ = ["TextScore", "TokenScore", "score", "total"]
 
-_CHUNK = 128  # tokens read at once: (128, V) logits are what is held, however long the text is
+# How many tokens are read at once, so that (128, V) logits are the most in memory however long the text is.
+_CHUNK = 128
 
 
 @dataclass(frozen=True, slots=True)
 class TokenScore:
     """One token of a given text, and what the model expected in its place.
 
-    position: from 0; id, text, bytes: the token that stands there; size: bytes of text that it completes,
-    without a space that the tokenizer itself put in front; context: tokens before it that were read;
-    surprisal: -ln p in nats; rank: over the whole vocabulary, from 1; entropy: in nats, of the distribution;
-    candidates: best first, the token itself always among them. Where nothing was read before, nothing was
-    expected: surprisal, rank and entropy are None.
+    Before the first token nothing was read, so nothing was expected: surprisal, rank and entropy are None.
+
+    Attributes:
+        position: Place of the token, from 0.
+        id: The token.
+        text: The token as text.
+        bytes: The bytes that the token adds to the text.
+        size: How many bytes of text it completes, without a space that the tokenizer itself put in front.
+        context: How many tokens before it were read.
+        surprisal: -ln p of the token, in nats.
+        rank: Its place over the whole vocabulary, from 1.
+        entropy: Entropy of the distribution, in nats.
+        candidates: Likely tokens, best first; the token itself is always among them.
     """
 
     position: int
@@ -48,7 +57,13 @@ class TokenScore:
 
 @dataclass(frozen=True, slots=True)
 class TextScore:
-    """A text in a few numbers: tokens that were scored, their bytes of text, and their surprisal in nats."""
+    """A text in a few numbers.
+
+    Attributes:
+        tokens: How many tokens were scored.
+        bytes: How many bytes of text they complete.
+        surprisal: The sum of their surprisal, in nats.
+    """
 
     tokens: int
     bytes: int
@@ -61,17 +76,23 @@ class TextScore:
 
     @property
     def per_byte(self) -> float | None:
-        """Perplexity per byte of text: what models with other tokenizers can be compared by."""
+        """Perplexity per byte of text, which compares models with different tokenizers."""
         return _perplexity(self.surprisal, self.bytes)
 
 
 def score(
     model: LanguageModel, codec: TextCodec, text: str | Sequence[int], *, top: int = 5
 ) -> Iterator[TokenScore]:
-    """Yield a TokenScore for every token: of a text, begun as the model's texts begin, or of ids.
+    """Yield a TokenScore for every token of a text.
 
-    top: how many candidates to show. Raises MinilmError for no text, ids outside the vocabulary, and
-    logits that are not finite.
+    Args:
+        model: The model.
+        codec: Its tokenizer.
+        text: A text, which begins as the model's own texts begin (with BOS, where it has one), or ids.
+        top: How many candidates each record keeps.
+
+    Raises:
+        MinilmError: The text is empty, an id is not in the vocabulary, or logits are not finite.
     """
     ids = codec.encode(text, special=True) if isinstance(text, str) else [int(i) for i in text]
     if not ids or text == "":
@@ -84,7 +105,7 @@ def score(
 
 
 def total(tokens: Iterable[TokenScore]) -> TextScore:
-    """The sums over the tokens that were scored.
+    """Return the sums over the tokens that were scored.
 
     >>> total([TokenScore(0, 1, "<BOS>", b"", 0, 0), TokenScore(1, 5, "ab", b"ab", 2, 1, math.log(4))])
     TextScore(tokens=1, bytes=2, surprisal=1.3862943611198906)
@@ -125,11 +146,13 @@ def _scores(model: LanguageModel, codec: TextCodec, ids: list[int], top: int) ->
 
 
 def _rows(model: LanguageModel, ids: list[int]) -> Iterator[tuple[int, Array, int]]:
-    """From position 1 on: the position, logits (V,) of what was expected there, how many tokens were read."""
+    """Yield, from position 1 on: the position, the logits (V,) before it, and how many tokens were read."""
     window = model.context_size or len(ids)
-    start, state, at = 0, None, 0  # ids[start:at] is what the state has read
+    # The state has read ids[start:at].
+    start, state, at = 0, None, 0
     while at < len(ids) - 1:
-        if at - start >= window:  # full: the newer half is read anew, and nothing is scored twice
+        # The window is full: its newer half is read again, and no token is scored twice.
+        if at - start >= window:
             start = at - window // 2
             state = model.read(ids[start:at], None).state if at > start else None
         end = min(at + _CHUNK, start + window, len(ids) - 1)

@@ -1,6 +1,6 @@
-"""A debugging session as a value: branches, the one that is looked at, and where to pause.
+"""A debugging session as a value: its branches, which one is current, and where to pause.
 
-Every move gives another session and leaves the old one usable; nothing here prints.
+Every method gives another session and leaves the old one usable. Nothing here prints.
 """
 
 from __future__ import annotations
@@ -21,7 +21,13 @@ __all__ = ["Session", "open_session"]
 
 @dataclass(frozen=True, eq=False)
 class Session:
-    """Branches by number, the current one, and the breakpoints."""
+    """The state of a debugger.
+
+    Attributes:
+        branches: All branches, by number.
+        current: The number of the current branch.
+        breakpoints: Conditions on a step; where one holds, a run pauses.
+    """
 
     branches: tuple[Branch, ...]
     current: int = 0
@@ -29,48 +35,56 @@ class Session:
 
     @property
     def here(self) -> Branch:
-        """The branch that is looked at."""
+        """The current branch."""
         return self.branches[self.current]
 
     @property
     def last(self) -> Step | None:
-        """The step that was taken last on it, or None before the first."""
+        """The last step of the current branch, None before the first."""
         return self.here.left[-1].step if self.here.left else None
 
     @property
     def pause(self) -> Condition | None:
-        """The first breakpoint that holds at the last step, or None."""
+        """The first breakpoint that holds at the last step, None where none does."""
         steps, ends = self.here.kept, self.here.cursor.settings.eos_ids
         return next((one for one in self.breakpoints if steps and holds(one, steps, ends)), None)
 
     def next(self) -> Session:
-        """One step further. Raises MinilmError after the end, and where no token can be chosen."""
-        return self._with(self.here.taken())
+        """Return the session one step further. Raises MinilmError where no step can be taken."""
+        return self._with(self.here.take())
 
-    def running(self, steps: int | None = None) -> Iterator[Session]:
-        """The session after each step, until a breakpoint holds, the text ends or so many were taken."""
-        session, taken = self, 0
-        while steps is None or taken < steps:
-            session, taken = session.next(), taken + 1
+    def run(self, steps: int | None = None) -> Iterator[Session]:
+        """Yield the session after each step, until a breakpoint holds or the text ends.
+
+        Args:
+            steps: The most steps to take; None for no limit.
+        """
+        session, count = self, 0
+        while steps is None or count < steps:
+            session, count = session.next(), count + 1
             yield session
             if session.here.finish or session.pause:
                 return
 
     def back(self, steps: int = 1) -> Session:
-        """The current branch as it was so many steps ago."""
+        """Return the session with the current branch as it was some steps ago."""
         return self._with(self.here.back(steps))
 
     def force(self, token_id: int) -> Session:
-        """One step further with this token, whatever the draw says."""
-        return self._with(self.here.taken(token_id))
+        """Return the session one step further with this token, whatever the draw says."""
+        return self._with(self.here.take(token_id))
 
     def force_text(self, text: str) -> tuple[Session, Merged]:
-        """The text put in here, and what merging it did to earlier ids."""
+        """Return the session with a text put in here, and what that did to earlier ids."""
         branch, merged = with_text(self.here, text)
         return self._with(branch), merged
 
-    def branched(self, fresh: bool = True) -> Session:
-        """A new branch from here, which becomes the current one; with fresh dice, or with the same."""
+    def new_branch(self, fresh: bool = True) -> Session:
+        """Return the session with a new branch from here, which becomes the current one.
+
+        Args:
+            fresh: True to throw new dice on the branch, False to throw the same.
+        """
         number = len(self.branches)
         parent = (self.current, self.here.index)
         branch = replace(self.here, number=number, parent=parent)
@@ -79,23 +93,27 @@ class Session:
         return self.with_branch(branch)
 
     def with_branch(self, branch: Branch) -> Session:
-        """The session with one more branch, which becomes the current one."""
+        """Return the session with one more branch, which becomes the current one."""
         return replace(self, branches=(*self.branches, branch), current=len(self.branches))
 
-    def switched(self, number: int) -> Session:
-        """The session looking at another branch. Raises MinilmError where there is none."""
+    def switch(self, number: int) -> Session:
+        """Return the session with another current branch. Raises MinilmError where there is none."""
         if not 0 <= number < len(self.branches):
             raise MinilmError(f"Branches are numbered 0 to {len(self.branches) - 1}, got {number}")
         return replace(self, current=number)
 
     def with_prompt(self, prompt: str | Sequence[int]) -> Session:
-        """The current branch begun anew after another prompt."""
+        """Return the session with its current branch at the end of another prompt."""
         return self._with(with_prompt(self.here, prompt))
 
     def with_stages(self, stages: str) -> Session:
-        """Other stages on the current branch from here on; a constraint that is new begins here.
+        """Return the session with other stages on the current branch from here on.
 
-        One that says itself after how many tokens it begins, as a step shows it, is taken at its word.
+        A constraint that is new begins here. One whose text says after how many tokens it begins, as the
+        ledger of a step does, begins there.
+
+        Args:
+            stages: The stages as text.
         """
         cursor = self.here.cursor
         known = {repr(stage.begun(0)): stage for stage in cursor.settings.stages}
@@ -103,24 +121,33 @@ class Session:
             known.get(repr(stage), stage.begun(cursor.index)) if stage == stage.begun(0) else stage
             for stage in parse(stages)
         ]
-        return self._with(self.here.changed(stages=tuple(asked)))
+        return self._with(self.here.with_settings(stages=tuple(asked)))
 
-    def watching(self, ids: Sequence[int]) -> Session:
-        """The ids followed on every branch, candidates or not. Raises MinilmError for one outside."""
+    def with_watched(self, ids: Sequence[int]) -> Session:
+        """Return the session with these ids followed on every branch, whether they are candidates or not.
+
+        Raises:
+            MinilmError: An id is not in the vocabulary.
+        """
         size = self.here.cursor.model.vocab_size
         if outside := [i for i in ids if not 0 <= i < size]:
             raise MinilmError(f"Id {outside[0]} to watch is not in the vocabulary of {size}")
-        return replace(self, branches=tuple(branch.watching(tuple(ids)) for branch in self.branches))
+        return replace(self, branches=tuple(branch.with_watched(tuple(ids)) for branch in self.branches))
 
     def with_breakpoint(self, text: str) -> Session:
-        """One more condition to pause at; the end of the text is watched from now on, so that it is known."""
+        """Return the session with one more condition to pause at."""
         condition = breakpoint_of(text)
         settings = self.here.cursor.settings
+        # The end of the text is watched from now on, so that a condition can ask for p_eos.
         watched = dict.fromkeys((*settings.watch, *settings.eos_ids))
-        return replace(self.watching(tuple(watched)), breakpoints=(*self.breakpoints, condition))
+        return replace(self.with_watched(tuple(watched)), breakpoints=(*self.breakpoints, condition))
 
     def without_breakpoint(self, number: int) -> Session:
-        """The session without the breakpoint of this number, from 1. Raises MinilmError for another."""
+        """Return the session without a breakpoint. Raises MinilmError where there is none of this number.
+
+        Args:
+            number: The number of the breakpoint, from 1.
+        """
         if not 1 <= number <= len(self.breakpoints):
             raise MinilmError(f"There are {len(self.breakpoints)} breakpoints, got number {number}")
         kept = (*self.breakpoints[: number - 1], *self.breakpoints[number:])
@@ -132,9 +159,14 @@ class Session:
 
 
 def open_session(cursor: Cursor, window: int | None = None) -> Session:
-    """A session that stands at a cursor at the end of its prompt.
+    """Return a session at the end of a prompt.
 
-    window: how many places to keep (None: all); a rewind past them reads the context again.
+    Args:
+        cursor: The cursor after the prompt.
+        window: How many places to keep; None for all. Going back further reads the context again.
+
+    Raises:
+        MinilmError: The cursor has generated tokens already, or the window is below 1.
     """
     if window is not None and window < 1:
         raise MinilmError(f"A session keeps 1 place or more, got a window of {window}")

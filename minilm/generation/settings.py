@@ -1,4 +1,4 @@
-"""How a generation goes: everything but the model and the prompt."""
+"""The settings of a generation: everything but the model and the prompt."""
 
 from __future__ import annotations
 
@@ -17,9 +17,15 @@ __all__ = ["Settings", "bind", "throws_dice"]
 class Settings:
     """What start() was told.
 
-    stages: the sampling pipeline, bound to the codec; seed: of the dice; max_tokens: None for no
-    limit; stop: strings that end the text once it holds one; top: candidates to record; watch: ids to
-    follow through every stage; eos_ids: what ends a text; inner: arrays asked of the model.
+    Attributes:
+        stages: The sampling pipeline; words in it are ids of the codec.
+        seed: Seed of the dice.
+        max_tokens: The most new tokens; None for no limit.
+        stop: Strings that end the text as soon as it contains one.
+        top: How many candidates a step records.
+        watch: Ids to follow through every stage.
+        eos_ids: Ids that end a text.
+        inner: Names of arrays to ask the model for.
     """
 
     stages: tuple[Stage, ...] = ()
@@ -37,11 +43,11 @@ class Settings:
         if self.top < 1:
             raise MinilmError(f"The number of candidates to show must be 1 or more, got {self.top}")
         if "" in self.stop:
-            raise MinilmError("A stop string must not be empty: every text holds it")
+            raise MinilmError("A stop string must not be empty, because every text contains it")
 
     @cached_property
     def draws(self) -> bool:
-        """Whether dice are thrown."""
+        """True where a step needs a draw."""
         return throws_dice(self.stages)
 
     @cached_property
@@ -51,7 +57,7 @@ class Settings:
 
 
 def throws_dice(stages: Sequence[Stage]) -> bool:
-    """Whether a pipeline needs a draw: not where a greedy stage leaves one token.
+    """Return True where a pipeline needs a draw; a greedy stage leaves one token, so nothing is drawn.
 
     >>> throws_dice(parse("TopK(3)")), throws_dice(parse("TopK(3) Greedy()"))
     (True, False)
@@ -60,6 +66,6 @@ def throws_dice(stages: Sequence[Stage]) -> bool:
 
 
 def bind(stages: Sequence[Stage] | str, codec: TextCodec) -> tuple[Stage, ...]:
-    """Stages, or their text, with their words resolved to ids of the codec."""
+    """Return stages, or those in a text, with their words as ids of the codec."""
     pipeline = parse(stages) if isinstance(stages, str) else stages
     return tuple(stage.bind(codec) for stage in pipeline)

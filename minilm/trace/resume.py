@@ -104,9 +104,9 @@ def resume_in(session: Session, trace: Trace) -> Session:
 def _take_recorded(branch: Branch, step: Step) -> Branch:
     stages = " ".join(effect.stage for effect in step.decision.stages)
     if stages != spell(branch.cursor.settings.stages):
-        branch = branch.changed(stages=stages)
+        branch = branch.with_settings(stages=stages)
     if step.branch != branch.cursor.branch:
         branch = branch.with_dice(step.branch)
     chosen = step.decision.chosen.id
     drawn = not step.decision.forced and branch.cursor.peek().decision.chosen.id == chosen
-    return branch.taken(None if drawn else chosen)
+    return branch.take(None if drawn else chosen)

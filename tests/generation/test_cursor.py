@@ -75,7 +75,7 @@ def test_a_forced_token_moves_like_a_drawn_one(model, codec):
 
 def test_a_branch_throws_dice_of_its_own(model, codec):
     cursor = start(model, codec, "hello", STAGES, 7)
-    branch = cursor.branched(1)
+    branch = cursor.with_branch(1)
     assert branch.peek().decision.u != cursor.peek().decision.u
     assert branch.peek().decision.raw == cursor.peek().decision.raw
 

@@ -297,7 +297,7 @@ def test_memory_is_flat_with_a_trace_in_bounded_mode(codec):
 
         def ahead(session, steps):
             def written():
-                for now in session.running(steps):
+                for now in session.run(steps):
                     trace.step(now.last)
                     yield now
 
@@ -321,9 +321,9 @@ def test_memory_is_flat_with_a_trace_in_bounded_mode(codec):
 def test_going_back_and_on_gives_the_same_records_in_every_backend(model, codec, window):
     """Kept places, and past the window places read again: bit for bit in one framework on one machine."""
     cursor = start(model, codec, "ab", "Temperature(0.9) TopK(40)", 4, max_tokens=10, eos_ids=[])
-    session = deque(open_session(cursor, window).running(9), maxlen=1)[0]
+    session = deque(open_session(cursor, window).run(9), maxlen=1)[0]
     other = session.back(2).force(9)
-    again = deque(session.back(6).running(6), maxlen=1)[0]
+    again = deque(session.back(6).run(6), maxlen=1)[0]
     assert list(again.here.steps()) == list(session.here.steps())
     assert again.here.cursor.peek() == session.here.cursor.peek()
     assert other.here.cursor.ids[-1] == 9

@@ -20,7 +20,7 @@ def cursor(model, codec):
 
 
 def after(session, steps):
-    return deque(session.running(steps), maxlen=1)[0]
+    return deque(session.run(steps), maxlen=1)[0]
 
 
 def equal_places(one, other):
@@ -45,7 +45,7 @@ def test_rewinding_and_running_on_gives_the_same_records(cursor, window, steps):
     """Kept places and places read again alike; stages, dice and watches changed on the way."""
     session = after(open_session(cursor, window), 6)
     session = after(session.with_stages("TopK(50)"), 6)
-    session = after(session.branched().with_stages("Temperature(1.3)"), 12)
+    session = after(session.new_branch().with_stages("Temperature(1.3)"), 12)
     again = session.back(steps)
     assert again.here.index == 24 - steps
     again = after(again, steps)
@@ -98,15 +98,15 @@ def test_a_forced_token_is_marked_and_comes_again_past_the_window(cursor):
 
 def test_a_branch_shares_what_came_before_and_throws_its_own_dice(cursor):
     session = after(open_session(cursor), 5)
-    same, fresh = session.branched(fresh=False), session.branched()
+    same, fresh = session.new_branch(fresh=False), session.new_branch()
     assert after(same, 3).last == after(session, 3).last
     assert fresh.here.cursor.peek().decision.u != session.here.cursor.peek().decision.u
     assert fresh.here.parent == (0, 5)
     gone_back = after(fresh, 3).back(6)
     assert after(gone_back, 3).last == session.last
     assert after(gone_back, 6).last == after(fresh, 3).last
-    assert after(fresh, 2).branched().here.cursor.branch == 2
-    assert after(fresh, 2).switched(0).here.index == 5
+    assert after(fresh, 2).new_branch().here.cursor.branch == 2
+    assert after(fresh, 2).switch(0).here.index == 5
 
 
 def test_a_text_is_merged_as_the_tokenizer_would():
@@ -157,8 +157,8 @@ def test_another_prompt_begins_the_branch_anew(cursor, model, codec):
 
 
 def test_a_watched_token_is_among_the_candidates_on_every_branch_after_going_back_too(cursor):
-    session = after(open_session(cursor), 3).branched().watching([250])
-    for one in (session.next(), session.back(2).next(), session.switched(0).next()):
+    session = after(open_session(cursor), 3).new_branch().with_watched([250])
+    for one in (session.next(), session.back(2).next(), session.switch(0).next()):
         assert 250 in {c.id for c in one.last.decision.candidates}
         assert 250 in one.last.decision.stages[0].watched
 
@@ -169,7 +169,7 @@ def test_a_breakpoint_pauses_the_run_at_the_first_step_where_it_holds(cursor):
     session = open_session(cursor).with_breakpoint("rank > 12").with_breakpoint("index == 33")
     stops = []
     while session.here.index < 33:
-        session = list(session.running())[-1]
+        session = list(session.run())[-1]
         stops.append((session.here.index, session.pause.text))
     expected = [(n + 1, "rank > 12") for n, rank in enumerate(ranks[:33]) if rank > 12]
     assert stops == [*(stop for stop in expected if stop[0] < 33), stops[-1]]
@@ -184,7 +184,7 @@ def test_the_end_of_the_text_is_known_to_a_breakpoint(model, codec):
 
 def test_the_end_stops_a_run_and_going_back_opens_it_again(model, codec):
     session = open_session(start(model, codec, "a", STAGES, max_tokens=4, eos_ids=[]))
-    done = list(session.running())[-1]
+    done = list(session.run())[-1]
     assert (done.here.index, done.here.finish) == (4, "length")
     assert done.back(1).here.finish is None
     assert done.back(1).next().last == done.last
@@ -199,12 +199,12 @@ def test_the_end_stops_a_run_and_going_back_opens_it_again(model, codec):
     [
         (lambda s: s.back(1), "0 steps to go back, got 1"),
         (lambda s: s.next().back(0), "1 steps to go back, got 0"),
-        (lambda s: s.switched(1), "numbered 0 to 0, got 1"),
+        (lambda s: s.switch(1), "numbered 0 to 0, got 1"),
         (lambda s: s.force(260), "260"),
         (lambda s: s.force_text(""), "adds no token"),
         (lambda s: s.with_prompt(""), "empty"),
         (lambda s: s.with_stages("TopK"), "written like"),
-        (lambda s: s.watching([999]), "999"),
+        (lambda s: s.with_watched([999]), "999"),
         (lambda s: s.with_breakpoint("entropie > 1"), "entropie"),
         (lambda s: s.without_breakpoint(1), "0 breakpoints, got number 1"),
         (lambda s: open_session(s.here.cursor, 0), "1 place or more, got a window of 0"),

@@ -169,7 +169,7 @@ def test_a_rewound_and_a_branched_cursor_give_the_same_steps(pieces):
     for _ in range(8):
         cursors.append(cursors[-1].advance())
     forward = [repr(cursor.peek()) for cursor in cursors]
-    branch = list(cursors[3].branched(1).steps())
+    branch = list(cursors[3].with_branch(1).steps())
     assert branch
     assert [repr(c.with_settings(top=10).peek()) for c in reversed(cursors)] == forward[::-1]
 
@@ -192,14 +192,14 @@ def test_a_constraint_begins_after_a_whole_number_of_tokens(pieces):
 
 def test_a_constraint_that_is_put_into_a_session_begins_there_and_keeps_its_place(pieces):
     cursor = start(Dice(pieces.vocab_size), pieces, "Once", "Temperature(1.0)", 5, max_tokens=50)
-    session = deque(open_session(cursor).running(3), maxlen=1)[0]
+    session = deque(open_session(cursor).run(3), maxlen=1)[0]
     session = session.with_stages("Choice(['Yes, yes']) Temperature(1.0)")
     assert spell(session.here.cursor.settings.stages) == "Choice(['Yes, yes'], after=3) Temperature(1.0)"
-    later = deque(session.running(1), maxlen=1)[0].with_stages("Choice(['Yes, yes']) Temperature(0.5)")
+    later = deque(session.run(1), maxlen=1)[0].with_stages("Choice(['Yes, yes']) Temperature(0.5)")
     assert spell(later.here.cursor.settings.stages) == "Choice(['Yes, yes'], after=3) Temperature(0.5)"
     for text in ("Choice(['Yes, yes'], after=3)", "Choice(['Yes, yes'], after=2) TopK(9)"):
         assert spell(later.with_stages(text).here.cursor.settings.stages) == text  # taken at its word
-    done = deque(later.running(50), maxlen=1)[0]
+    done = deque(later.run(50), maxlen=1)[0]
     assert done.here.finish == "constraint"
     assert "".join(step.new_text for step in done.here.kept[3:]).strip() == "Yes, yes"
 

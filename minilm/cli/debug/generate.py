@@ -38,7 +38,7 @@ class DebugGenerateRequest(RunOptions):
 @click.command(
     epilog="Example: minilm debug generate --prompt 'Once upon a time' --break 'rank > 3'\n\n\b\n"
     "In Python: from minilm.generation import open_session; "
-    "open_session(minilm.open().start('Once upon a time')).with_breakpoint('rank > 3').running()"
+    "open_session(minilm.open().start('Once upon a time')).with_breakpoint('rank > 3').run()"
 )
 @run_options(100, "The most new tokens.")
 @click.option("--script", metavar="FILE", help="Read the commands from a file, one a line, echoed.")

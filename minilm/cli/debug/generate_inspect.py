@@ -42,14 +42,14 @@ def _watch(state: GenerateState, argument: str) -> GenerateState:
         if meant.note:
             say(meant.note)
         ids.append(meant.id)
-    state = replace(state, session=state.session.watching(list(dict.fromkeys(ids))))
+    state = replace(state, session=state.session.with_watched(list(dict.fromkeys(ids))))
     watched = state.session.here.cursor.settings.watch
     say("watched: " + (" · ".join(f"{quoted(cursor.texts(i)[0])} {i}" for i in watched) or "nothing"))
     return state
 
 
 def _unwatch(state: GenerateState, argument: str) -> GenerateState:
-    return replace(state, session=state.session.watching([]))
+    return replace(state, session=state.session.with_watched([]))
 
 
 def _break(state: GenerateState, argument: str) -> GenerateState:

@@ -85,7 +85,7 @@ def _run(
     """Take steps until a breakpoint, the end or an error; return the state there, and the reason."""
     first = state
     try:
-        for session in state.session.running(steps):
+        for session in state.session.run(steps):
             state = replace(state, session=session)
             show(state)
     except KeyboardInterrupt:
@@ -131,12 +131,12 @@ def _say_merged(session: Session, merged: Merged) -> None:
 def _branch(state: GenerateState, argument: str) -> GenerateState:
     if argument not in ("", "fresh", "same"):
         raise MinilmError(f"A branch has fresh dice or the same dice, got {argument!r}")
-    return replace(state, session=state.session.branched(fresh=argument != "same"))
+    return replace(state, session=state.session.new_branch(fresh=argument != "same"))
 
 
 def _switch(state: GenerateState, argument: str) -> GenerateState:
     if argument:
-        return replace(state, session=state.session.switched(parse_number(argument)))
+        return replace(state, session=state.session.switch(parse_number(argument)))
     for branch in state.session.branches:
         mark = "*" if branch.number == state.session.current else " "
         left = f" from branch {branch.parent[0]} at token {branch.parent[1]}" if branch.parent else ""
