@@ -68,9 +68,9 @@ class InsideRequest(ModelOptions):
         if self.plot is not None:
             # Only --plot needs matplotlib, which takes a second to load.
             from minilm.faces.plots import inside as pictures
-            from minilm.faces.plots import save
+            from minilm.faces.plots import save_picture
 
-            click.echo(f"wrote {save(draw(pictures), self.plot)}", err=True)
+            click.echo(f"wrote {save_picture(draw(pictures), self.plot)}", err=True)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -72,10 +72,9 @@ def command(request: ScoreRequest) -> None:
         text_face.write(score_total(total(tokens)), sys.stdout)
     if request.plot is not None:
         # Only --plot needs matplotlib, which takes a second to load.
-        from minilm.faces.plots import save
-        from minilm.faces.plots.surprisal import surprisal
+        from minilm.faces.plots import plot_surprisal, save_picture
 
-        click.echo(f"wrote {save(surprisal(tokens), request.plot)}", err=True)
+        click.echo(f"wrote {save_picture(plot_surprisal(tokens), request.plot)}", err=True)
 
 
 def _text_of(request: ScoreRequest) -> str:

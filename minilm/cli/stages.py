@@ -13,7 +13,7 @@ import click
 
 from minilm.errors import MinilmError
 from minilm.faces import text
-from minilm.faces.layout import WIDTH, cells, pad, wrap
+from minilm.faces.layout import WIDTH, count_cells, pad, wrap
 from minilm.sampling import Stage
 from minilm.sampling.dialects import DIALECTS, PRESETS
 from minilm.sampling.parsing import STAGES
@@ -84,7 +84,7 @@ def _table() -> str:
 
 
 def _part(title: str, rows: dict[str, str]) -> str:
-    width = max(map(cells, rows)) + 4
+    width = max(map(count_cells, rows)) + 4
     lines = [title]
     for name, about in rows.items():
         first, *others = wrap(" ".join(about.split()), WIDTH - width)

@@ -13,7 +13,7 @@ import click
 from minilm.faces import console
 from minilm.faces.layout import WIDTH, align, clip, wrap
 from minilm.faces.visible import piece as written
-from minilm.faces.visible import quoted, units
+from minilm.faces.visible import quoted, visible_characters
 from minilm.trace.json import as_json, dumps
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def _table(explanation: Explanation, tokenizer: Tokenizer) -> Iterator[str]:
 
 
 def _parted(pieces: tuple[str, ...]) -> str:
-    return "|".join("".join(units(piece, extra="|\\")) for piece in pieces)
+    return "|".join("".join(visible_characters(piece, extra="|\\")) for piece in pieces)
 
 
 def _written(tokenizer: Tokenizer, token_id: int) -> str:

@@ -67,12 +67,12 @@ def _announce(training: Training) -> None:
 
 def _train(training: Training, as_lines: bool) -> int:
     """Train and show; return the number of the signal that stopped it, or 0."""
-    from minilm.faces.progress import training as with_progress
+    from minilm.faces.progress import show_training
 
     total, name = training.prepared.settings.steps, training.prepared.settings.backend
     with _signals() as caught:
         try:
-            for step in with_progress(training, total, name, training.index):
+            for step in show_training(training, total, name, training.index):
                 _render(step, training.prepared.characters, as_lines)
                 if caught:
                     training.save()

@@ -1,6 +1,6 @@
-"""What a console can show: its encoding, and colours that never carry meaning alone.
+"""Write text to a console: in the encoding that it can show, with colours where they are wanted.
 
-No text is made here; lines that say "chosen" or "cut by" already are only stressed.
+A colour never carries meaning alone: it stresses lines that already say "chosen" or "cut by".
 """
 
 from __future__ import annotations
@@ -19,9 +19,11 @@ _PLAIN = {
 
 
 def to_console(text: str, encoding: str) -> str:
-    r"""The text as an encoding can show it: plain signs for typographic ones, visible escapes for the rest.
+    r"""Replace what an encoding cannot show: typographic signs by plain ones, the rest by escapes.
 
-    A name that Python does not know counts as ascii.
+    Args:
+        text: the text to show.
+        encoding: its name; a name that Python does not know counts as ascii.
 
     >>> to_console("0.4 → 0.6 中", "cp1252")
     '0.4 -> 0.6 \\u4e2d'
@@ -31,11 +33,11 @@ def to_console(text: str, encoding: str) -> str:
     except LookupError:
         return to_console(text, "ascii")
     except UnicodeEncodeError:
-        return "".join(_fitting(character, encoding) for character in text)
+        return "".join(_replace_character(character, encoding) for character in text)
     return text
 
 
-def _fitting(character: str, encoding: str) -> str:
+def _replace_character(character: str, encoding: str) -> str:
     try:
         character.encode(encoding)
     except UnicodeEncodeError:
@@ -44,18 +46,23 @@ def _fitting(character: str, encoding: str) -> str:
 
 
 def wants_colour(stream: IO[str], environ: Mapping[str, str] | None = None) -> bool:
-    """Only a terminal, never with NO_COLOR (any value, see no-color.org) or TERM=dumb."""
+    """Return whether to use colours: only on a terminal, and not with NO_COLOR (no-color.org) or TERM=dumb.
+
+    Args:
+        stream: where the text goes.
+        environ: the environment variables; None takes those of this process.
+    """
     environ = os.environ if environ is None else environ
     terminal = getattr(stream, "isatty", lambda: False)()
     return terminal and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
 
 
 def paint(text: str) -> str:
-    """The text face with the chosen line bold, cut candidates and the facts dim: the words stay."""
-    return "\n".join(_painted(line) for line in text.split("\n"))
+    """Return the text with colours: the chosen line bold, cut candidates and entropies dim."""
+    return "\n".join(_paint_line(line) for line in text.split("\n"))
 
 
-def _painted(line: str) -> str:
+def _paint_line(line: str) -> str:
     if "   chosen: " in line:
         return f"\x1b[1;36m{line}\x1b[0m"
     if line.startswith(("step ", "train step ")):
@@ -66,9 +73,15 @@ def _painted(line: str) -> str:
 
 
 def write(text: str, stream: IO[str], *, colour: bool | None = None, end: str = "\n") -> None:
-    """Send a face to a stream: never an encoding error, colour only where it is wanted.
+    """Write a text to a stream, without encoding errors.
 
-    colour: True or False to insist, None to ask `wants_colour`.
+    Args:
+        text: the text to write.
+        stream: where it goes.
+        colour: True or False; None asks wants_colour.
+        end: what comes after the text.
     """
+    if colour is None:
+        colour = wants_colour(stream)
     shown = to_console(text, getattr(stream, "encoding", None) or "utf-8")
-    stream.write((paint(shown) if (wants_colour(stream) if colour is None else colour) else shown) + end)
+    stream.write((paint(shown) if colour else shown) + end)

@@ -1,6 +1,7 @@
-"""Lines of display cells: measure, pad, clip, wrap and align, so that every line fits 100 columns.
+"""Lay out lines of text: measure, pad, clip, wrap and align, so that every line fits 100 columns.
 
-Wide characters count two cells and combining marks none; the text must be visible already (visible.py).
+A cell is the place of one narrow character on a terminal: a wide character takes two cells, a combining mark
+none. The text must be visible already (visible.py).
 """
 
 from __future__ import annotations
@@ -9,52 +10,53 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-__all__ = ["WIDTH", "align", "cells", "clip", "pad", "wrap"]
+__all__ = ["WIDTH", "align", "clip", "count_cells", "pad", "wrap"]
 
 WIDTH = 100  # columns of a printed record, at most
 
 
-def cells(text: str) -> int:
-    """Columns that a terminal needs for a text.
+def count_cells(text: str) -> int:
+    """Return how many cells a text takes on a terminal.
 
-    >>> cells("ab"), cells("中"), cells("e\u0301")
+    >>> count_cells("ab"), count_cells("中"), count_cells("e\u0301")
     (2, 2, 1)
     """
     if text.isascii():
         return len(text)
-    return sum(_cell(character) for character in text)
+    return sum(_count_character_cells(character) for character in text)
 
 
-def _cell(character: str) -> int:
+def _count_character_cells(character: str) -> int:
     if unicodedata.category(character) in ("Mn", "Me"):
         return 0
     return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
 def pad(text: str, width: int, right: bool = False) -> str:
-    """Spaces up to `width` cells, after the text or (right) before it."""
-    room = " " * max(0, width - cells(text))
-    return room + text if right else text + room
+    """Return the text with spaces up to `width` cells after it, or with `right` before it."""
+    spaces = " " * max(0, width - count_cells(text))
+    return spaces + text if right else text + spaces
 
 
 def clip(text: str, width: int) -> str:
-    """At most `width` cells; what was longer ends in an ellipsis, and no escape is cut in half.
+    """Return the text cut to at most `width` cells; a cut text ends in "…", and no escape is cut in half.
 
     >>> clip("abcdef", 4), clip(r"ab" + chr(92) + "x1b", 4)
     ('abc…', 'ab…')
     """
-    if cells(text) <= width:
+    if count_cells(text) <= width:
         return text
     kept, used = [], 0
-    for unit in _whole(text):
-        used += cells(unit)
+    for unit in _split_units(text):
+        used += count_cells(unit)
         if used > width - 1:
             break
         kept.append(unit)
     return "".join(kept) + "…"
 
 
-def _whole(text: str) -> list[str]:
+def _split_units(text: str) -> list[str]:
+    """Return the characters of a text; an escape such as \\x1b is one unit and is never cut."""
     lengths = {"x": 4, "u": 6, "U": 10}
     parts, place = [], 0
     while place < len(text):
@@ -65,29 +67,31 @@ def _whole(text: str) -> list[str]:
 
 
 def wrap(text: str, width: int, indent: str = "") -> list[str]:
-    """Lines of at most `width` cells, broken at spaces, all but the first begun with `indent`.
+    """Break a text at spaces into lines of at most `width` cells; all but the first start with `indent`.
 
     >>> wrap("to be or not", 8, " ")
     ['to be or', ' not']
     """
     lines, line = [], ""
     for word in re.findall(r" *[^ ]+| +$", text):
-        if cells(line + word) <= width or not line.strip():
+        if count_cells(line + word) <= width or not line.strip():
             line += word
         else:
             lines.append(line)
             line = indent + word.lstrip(" ")
-        while cells(line) > width:
-            head = _head(line, width)
+        # A word longer than a line is cut.
+        while count_cells(line) > width:
+            head = _cut_head(line, width)
             lines.append(head)
             line = indent + line[len(head) :]
     return [*lines, line]
 
 
-def _head(line: str, width: int) -> str:
+def _cut_head(line: str, width: int) -> str:
+    """Return the start of a line, at most `width` cells."""
     used, head = 0, ""
-    for unit in _whole(line):
-        used += cells(unit)
+    for unit in _split_units(line):
+        used += count_cells(unit)
         if used > width:
             break
         head += unit
@@ -95,12 +99,17 @@ def _head(line: str, width: int) -> str:
 
 
 def align(rows: Sequence[Sequence[str]], sides: str, gap: int = 1) -> list[str]:
-    """Rows of equal length as lines of aligned columns; one letter per column: l left, r right.
+    """Return a table as lines with aligned columns.
+
+    Args:
+        rows: the cells of each row; all rows have the same length.
+        sides: a letter for each column: l aligns it left, r right.
+        gap: spaces between two columns.
 
     >>> align([["a", "10"], ["bb", "9"]], "lr")
     ['a  10', 'bb  9']
     """
-    widths = [max(cells(row[place]) for row in rows) for place in range(len(sides))] if rows else []
+    widths = [max(count_cells(row[place]) for row in rows) for place in range(len(sides))] if rows else []
     space = " " * gap
     return [
         space.join(

@@ -1,6 +1,7 @@
-"""The live face: one step as a bar chart that stays in its place while the text grows (rich).
+"""Show each step as a bar chart that stays in its place while the text grows (rich).
 
-Logits and probabilities before and after the stages; words beside the bars say what a colour says.
+The chart has logits, and probabilities before and after the stages. Words beside the bars say what a colour
+says.
 """
 
 from __future__ import annotations
@@ -22,14 +23,17 @@ from minilm.records import Candidate, Decision, Step
 __all__ = ["chart", "live", "play"]
 
 _BAR = 16  # cells of a whole bar
-_LINES = 6  # of the text so far, at most
+_LINES = 6  # the last lines of the text so far
 
 
 def chart(step: Step, so_far: str = "", most: int = 10, encoding: str = "utf-8") -> Group:
-    """A step as something rich can print: its first line, the bars, the facts and the text so far.
+    """Return a step as something that rich can print: first line, bars, facts, and the text so far.
 
-    so_far: the text up to this step; most: candidates, the chosen and the watched ones always among
-    them; encoding: of the console, whose missing signs get plain ones.
+    Args:
+        step: the step.
+        so_far: the text before this step.
+        most: how many candidates to show; the chosen and the watched ones are always among them.
+        encoding: what the console can show; other signs are replaced by plain ones.
     """
     decision = step.decision
     reason = " " + visible(decision.reason, keep="")
@@ -66,16 +70,17 @@ def _bar(p: float, width: int) -> str:
 
 @contextmanager
 def live(console: Console | None = None) -> Iterator[Live]:
-    """A place on the screen that redraws only when told (`update(..., refresh=True)`)."""
+    """Give a place on the screen that is drawn again only by `update(..., refresh=True)`."""
     console = console or Console()
     with Live(console=console, auto_refresh=False, transient=False) as place:
         yield place
     if not console.is_terminal:
-        console.line()  # rich ends the last drawing with a line on a terminal alone
+        # On a terminal rich itself ends the last drawing with a new line.
+        console.line()
 
 
 def play(steps: Iterable[Step], console: Console | None = None, most: int = 10) -> Iterator[Step]:
-    """Show every step in place as it comes, and hand it on."""
+    """Show every step as it comes, always in the same place, and yield it."""
     console = console or Console()
     so_far = ""
     with live(console) as place:

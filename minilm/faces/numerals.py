@@ -1,6 +1,7 @@
-"""How numbers are written: few digits, never a wrong one, aligned at the point.
+"""How numbers are written: few digits, but never misleading ones.
 
-A probability that is not 0 is never written as 0; a draw is never written as if it lay outside.
+A probability that is not 0 is never written as 0, and a draw is never written as if it were outside its
+interval.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ __all__ = ["count", "fixed", "interval", "probability", "signed", "vector"]
 
 
 def fixed(value: float, digits: int = 2) -> str:
-    """A number with so many decimals; minus infinity as -inf, and no minus sign before a zero.
+    """Return a number with `digits` decimals; minus infinity is -inf, and a zero has no minus sign.
 
     >>> fixed(5.214), fixed(-0.001), fixed(float("-inf"))
     ('5.21', '0.00', '-inf')
@@ -23,7 +24,7 @@ def fixed(value: float, digits: int = 2) -> str:
 
 
 def signed(value: float, digits: int = 2) -> str:
-    """A change or a cosine: always with its sign.
+    """Return a number with its sign, as for a change or a cosine.
 
     >>> signed(0.1234), signed(-0.5), signed(0.0)
     ('+0.12', '-0.50', '+0.00')
@@ -33,7 +34,7 @@ def signed(value: float, digits: int = 2) -> str:
 
 
 def probability(p: float) -> str:
-    """Three decimals, more for what is small; 0 and 1 alone mean exactly that.
+    """Return a probability with three decimals, or more near 0 and 1. "0" and "1" mean exactly 0 and 1.
 
     >>> probability(0.41), probability(0), probability(3.2e-7), probability(0.9999), probability(1)
     ('0.410', '0', '3e-7', '0.9999', '1')
@@ -49,7 +50,7 @@ def probability(p: float) -> str:
 
 
 def interval(u: float, low: float, high: float) -> str:
-    """A draw and the interval it fell in, with as many decimals as keep it inside.
+    """Return a draw and the interval it fell in, with enough decimals to show that it is inside.
 
     >>> interval(0.37, 0.0, 0.62), interval(0.61996, 0.0, 0.62)
     ('u 0.370 in [0.000,0.620)', 'u 0.61996 in [0.00000,0.62000)')
@@ -62,7 +63,7 @@ def interval(u: float, low: float, high: float) -> str:
 
 
 def count(number: int) -> str:
-    """A whole number with commas.
+    """Return a whole number with commas.
 
     >>> count(245760)
     '245,760'
@@ -71,16 +72,21 @@ def count(number: int) -> str:
 
 
 def vector(values: Array, head: int = 2, tail: int = 1) -> str:
-    """The first and last numbers of a vector (E,).
+    """Return the first and last numbers of a vector.
+
+    Args:
+        values: the vector, (E,).
+        head: how many of the first numbers to show.
+        tail: how many of the last numbers to show.
 
     >>> import numpy as np
     >>> vector(np.array([0.31, -1.02, 5.0, 0.08])), vector(np.array([1.0, 2.0]))
     ('[0.31 -1.02 … 0.08]', '[1.00 2.00]')
     """
     if len(values) <= head + tail:
-        return f"[{_spaced(values)}]"
-    return f"[{_spaced(values[:head])} … {_spaced(values[-tail:])}]"
+        return f"[{_join(values)}]"
+    return f"[{_join(values[:head])} … {_join(values[-tail:])}]"
 
 
-def _spaced(values: Iterable[float]) -> str:
+def _join(values: Iterable[float]) -> str:
     return " ".join(fixed(float(value)) for value in values)

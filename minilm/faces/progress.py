@@ -1,6 +1,6 @@
-"""The face of long work: one line on standard error with rate, loss and remaining time (rich).
+"""Show the progress of long work on standard error (rich); of a training also rate, loss and remaining time.
 
-Records pass through unchanged; without a terminal a line is printed now and then instead.
+The records pass through unchanged.
 """
 
 from __future__ import annotations
@@ -12,23 +12,29 @@ from typing import TypeVar
 
 from minilm.records import TrainStep
 
-__all__ = ["show_progress", "training"]
+__all__ = ["show_progress", "show_training"]
 
 T = TypeVar("T")
 
 _QUIET = 10.0  # seconds between two lines where there is no terminal
 
 
-def training(steps: Iterable[TrainStep], total: int, label: str, start: int = 0) -> Iterator[TrainStep]:
-    """Show a training run as it goes on, and hand every step on.
+def show_training(steps: Iterable[TrainStep], total: int, label: str, start: int = 0) -> Iterator[TrainStep]:
+    """Show a training as it goes on, and yield every step.
 
-    total: the last step's index; start: steps that an earlier run has done.
+    Without a terminal, a line is printed every ten seconds instead of a bar.
+
+    Args:
+        steps: the training.
+        total: the index of the last step.
+        label: what the line says first.
+        start: the steps that an earlier run has made.
     """
-    shown = _bar(steps, total, label, start) if sys.stderr.isatty() else _lines(steps, total, label, start)
-    yield from shown
+    show = _show_bar if sys.stderr.isatty() else _print_lines
+    yield from show(steps, total, label, start)
 
 
-def _bar(steps: Iterable[TrainStep], total: int, label: str, start: int) -> Iterator[TrainStep]:
+def _show_bar(steps: Iterable[TrainStep], total: int, label: str, start: int) -> Iterator[TrainStep]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -43,14 +49,14 @@ def _bar(steps: Iterable[TrainStep], total: int, label: str, start: int) -> Iter
         task = progress.add_task(label, total=total, completed=start, facts="")
         meter = _Meter()
         for step in steps:
-            progress.update(task, completed=step.index, facts=meter.facts(step))
+            progress.update(task, completed=step.index, facts=meter.describe(step))
             yield step
 
 
-def _lines(steps: Iterable[TrainStep], total: int, label: str, start: int) -> Iterator[TrainStep]:
+def _print_lines(steps: Iterable[TrainStep], total: int, label: str, start: int) -> Iterator[TrainStep]:
     meter, began, last = _Meter(), perf_counter(), perf_counter()
     for step in steps:
-        facts, now = meter.facts(step), perf_counter()
+        facts, now = meter.describe(step), perf_counter()
         if now - last > _QUIET or step.index == total:
             left = (now - began) / max(step.index - start, 1) * (total - step.index)
             print(f"{label} {step.index}/{total}  {facts}  {left:.0f} s left", file=sys.stderr, flush=True)
@@ -59,7 +65,7 @@ def _lines(steps: Iterable[TrainStep], total: int, label: str, start: int) -> It
 
 
 class _Meter:
-    """Tokens per second since the start, and a loss smoothed over about twenty steps."""
+    """Measures tokens per second since the first step, and smooths the loss over about twenty steps."""
 
     def __init__(self) -> None:
         self._began = perf_counter()
@@ -67,12 +73,13 @@ class _Meter:
         self._loss: float | None = None
         self._held_out = ""
 
-    def facts(self, step: TrainStep) -> str:
+    def describe(self, step: TrainStep) -> str:
         if self._tokens is None:
             self._tokens, self._began = step.tokens, perf_counter()
         self._loss = step.loss if self._loss is None else 0.95 * self._loss + 0.05 * step.loss
         if step.validation is not None:
             self._held_out = f"  validation {step.validation:.3f}"
+        # In the first half second the rate is too uncertain to show.
         seconds = perf_counter() - self._began
         rate = f"{(step.tokens - self._tokens) / seconds:,.0f} tokens/s  " if seconds > 0.5 else ""
         return f"{rate}loss {self._loss:.3f}{self._held_out}"

@@ -1,7 +1,4 @@
-"""The score of a text as a table: every token with its surprisal as a bar, its rank, and what was expected.
-
-It renders TokenScore and TextScore (minilm.generation.score) and computes nothing.
-"""
+"""The score of a text as a table: each token with its surprisal, its rank, and the expected tokens."""
 
 from __future__ import annotations
 
@@ -18,11 +15,16 @@ if TYPE_CHECKING:
 __all__ = ["score_table", "score_total"]
 
 _BAR = 20  # cells of the longest bar
-_FULL = 10.0  # nats that fill it
+_FULL = 10.0  # nats of a full bar
 
 
 def score_table(tokens: Sequence[TokenScore], expected: int = 3) -> str:
-    """A row per token: surprisal in nats with a bar that is full at 10, rank, and the best `expected`."""
+    """Return a table with a row for each token: surprisal in nats, its bar, rank, and the expected tokens.
+
+    Args:
+        tokens: the scored tokens.
+        expected: how many of the most probable tokens to show.
+    """
     rows = [["token", "surprisal", "", "rank", "expected"]]
     rows += [_row(token, expected) for token in tokens]
     return "\n".join(clip(line, WIDTH) for line in align(rows, "lrlrl", 2))
@@ -35,20 +37,20 @@ def _row(token: TokenScore, expected: int) -> list[str]:
     best = (
         f"{clip(piece(c.text, c.bytes), 14)} {probability(c.p_model)}" for c in token.candidates[:expected]
     )
-    return [shown, fixed(token.surprisal), bar(token.surprisal), count(token.rank or 0), " · ".join(best)]
+    return [shown, fixed(token.surprisal), _bar(token.surprisal), count(token.rank or 0), " · ".join(best)]
 
 
-def bar(surprisal: float) -> str:
-    """A bar of up to 20 cells, full at 10 nats.
+def _bar(surprisal: float) -> str:
+    """Return a bar of up to 20 cells, full at 10 nats.
 
-    >>> bar(5.0), bar(0.0), len(bar(float("inf")))
+    >>> _bar(5.0), _bar(0.0), len(_bar(float("inf")))
     ('██████████', '', 20)
     """
     return "█" * round(_BAR * min(surprisal, _FULL) / _FULL)
 
 
 def score_total(score: TextScore) -> str:
-    """The sums of a text in one line."""
+    """Return one line with the sums of a text: tokens, bytes, surprisal, perplexity."""
     tokens = f"{count(score.tokens)} tokens and {count(score.bytes)} bytes scored"
     if score.per_token is None:
         return f"{tokens}: nothing stands before the only token, so nothing was expected"

@@ -1,23 +1,25 @@
-r"""Any text, made safe and visible: what would move, hide or reorder becomes a written escape.
+r"""Make any text safe and visible: a character that would move, hide or reorder text becomes an escape.
 
-Tokens are data, and some are hostile: control characters, escape sequences, marks that reorder a line,
-half characters. Nothing here measures or lays out.
+Tokens are data, and some are hostile: control characters, escape sequences, marks that reorder a line, parts
+of characters.
 """
 
 from __future__ import annotations
 
 import unicodedata
 
-__all__ = ["piece", "quoted", "units", "visible"]
+__all__ = ["piece", "quoted", "visible", "visible_characters"]
 
 _NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
-_UNSEEN = {0x34F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2800, 0x3164, 0xFFA0}  # blank, yet called printable
+# Python calls these printable, but nothing is seen of them.
+_BLANK = {0x34F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2800, 0x3164, 0xFFA0}
+# Variation selectors change how the character before them looks.
 _SELECTORS = (range(0x180B, 0x1810), range(0xFE00, 0xFE10), range(0xE0100, 0xE01F0))
 
 
-def _hidden(character: str) -> bool:
+def _is_hidden(character: str) -> bool:
     code = ord(character)
-    return not character.isprintable() or code in _UNSEEN or any(code in block for block in _SELECTORS)
+    return not character.isprintable() or code in _BLANK or any(code in block for block in _SELECTORS)
 
 
 def _escape(character: str) -> str:
@@ -27,19 +29,24 @@ def _escape(character: str) -> str:
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
-def units(text: str, keep: str = "", extra: str = "") -> list[str]:
-    r"""One visible string per character; `keep` passes as it is, `extra` gets a backslash.
+def visible_characters(text: str, keep: str = "", extra: str = "") -> list[str]:
+    r"""Return one visible string for each character of a text.
 
-    A combining mark that leads has nothing to stand on, so it is escaped too.
+    A combining mark at the very start has no letter to join, so it is escaped too.
 
-    >>> units('a\n"', extra='"')
+    Args:
+        text: any text.
+        keep: characters that stay as they are.
+        extra: visible characters that get a backslash.
+
+    >>> visible_characters('a\n"', extra='"')
     ['a', '\\n', '\\"']
     """
     shown = []
     for place, character in enumerate(text):
         if character in keep:
             shown.append(character)
-        elif _hidden(character) or (place == 0 and unicodedata.category(character).startswith("M")):
+        elif _is_hidden(character) or (place == 0 and unicodedata.category(character).startswith("M")):
             shown.append(_escape(character))
         else:
             shown.append("\\" + character if character in extra else character)
@@ -47,28 +54,29 @@ def units(text: str, keep: str = "", extra: str = "") -> list[str]:
 
 
 def visible(text: str, keep: str = "\n") -> str:
-    r"""A running text with everything hidden written out; the characters of `keep` pass.
+    r"""Return a text with an escape for every hidden character, except those of `keep`.
 
     >>> visible("one\ntwo\x1b[31m")
     'one\ntwo\\x1b[31m'
     """
-    return "".join(units(text, keep))
+    return "".join(visible_characters(text, keep))
 
 
 def quoted(text: str) -> str:
-    r"""A token's text between quotes, so that its spaces can be seen; backslash and quote are escaped.
+    r"""Return a token's text in quotes, so that its spaces are seen; backslash and quote are escaped.
 
     >>> print(quoted(' was "\u202e'))
     " was \"\u202e"
     """
-    return '"' + "".join(units(text, extra='"\\')) + '"'
+    return '"' + "".join(visible_characters(text, extra='"\\')) + '"'
 
 
 def piece(text: str, raw: bytes | None = None) -> str:
-    r"""How a token is written: quoted text, b"..." for part of a character, bare for a special token.
+    r"""Return how a token is written: quoted text, b"..." for part of a character, no quotes if special.
 
-    A token whose bytes are no whole characters is shown by its bytes; one without bytes adds nothing to
-    the text and is special.
+    Args:
+        text: the text of the token.
+        raw: its bytes; a token without bytes adds nothing to the text and is special. None means unknown.
 
     >>> print(piece(" a", b" a"), piece("?", b"\xe2\x82"), piece("<EOS>", b""))
     " a" b"\xe2\x82" <EOS>
@@ -76,16 +84,16 @@ def piece(text: str, raw: bytes | None = None) -> str:
     if raw is None:
         return quoted(text)
     if not raw:
-        return "".join(units(text, extra='"\\')) if text.strip() else '""'
+        return "".join(visible_characters(text, extra='"\\')) if text.strip() else '""'
     try:
         raw.decode("utf-8")
     except UnicodeDecodeError:
-        return 'b"' + "".join(_byte(b) for b in raw) + '"'
+        return 'b"' + "".join(_write_byte(b) for b in raw) + '"'
     return quoted(text)
 
 
-def _byte(value: int) -> str:
+def _write_byte(value: int) -> str:
     character = chr(value)
     if value >= 0x80:
         return f"\\x{value:02x}"
-    return units(character, extra='"\\')[0]
+    return visible_characters(character, extra='"\\')[0]

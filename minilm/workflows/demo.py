@@ -19,7 +19,7 @@ from minilm.atomic import new_folder
 from minilm.builtin import PROMPT, RECIPE
 from minilm.comparison.backends import compare_runs
 from minilm.errors import MinilmError
-from minilm.faces.progress import training
+from minilm.faces.progress import show_training
 from minilm.faces.text import render
 from minilm.protocols import Trainable
 from minilm.records import Array, ModelConfig, OptimizerConfig, Step, TrainStep
@@ -290,7 +290,7 @@ def compare_start(ground: Ground, seed: int) -> Start:
     for name in names:
         model = backends.create(name, _config(ground, seed))
         run = fit(model, ground.batches, Schedule(COMMON_RATE, COMMON_STEPS))
-        steps[name] = tuple(training(run, COMMON_STEPS, name))
+        steps[name] = tuple(show_training(run, COMMON_STEPS, name))
         logits[name] = model.read(text, rows="all").logits
     return Start(names, steps, logits)
 
@@ -305,7 +305,7 @@ def train_lstm(folder: Path, ground: Ground, name: str, steps: int, seed: int) -
 
 def _trained(model: Trainable, ground: Ground, steps: int, label: str, rate: float = RECIPE.rate) -> Trained:
     run = fit(model, ground.batches, Schedule(rate, steps))
-    return Trained(tuple(training(run, steps, label)), evaluate(model, ground.held_out))
+    return Trained(tuple(show_training(run, steps, label)), evaluate(model, ground.held_out))
 
 
 def train_gpt2(folder: Path, ground: Ground, seed: int) -> Trained | None:

@@ -77,8 +77,8 @@ def _frameworks(start: Start, trained: Trained, ground: Ground) -> html.Section:
     table = html.Table(head, rows, "Parity over the common steps.", "lrrrr")
     curves = {f"{name}, common steps": steps for name, steps in start.steps.items()}
     pictures = [
-        plots.losses({start.best: trained.steps}, ground.floor.per_token),
-        plots.losses(curves, ground.floor.per_token),
+        plots.plot_losses({start.best: trained.steps}, ground.floor.per_token),
+        plots.plot_losses(curves, ground.floor.per_token),
     ]
     return html.Section("One model, several frameworks", prose, pictures, tables=[table])
 
@@ -95,11 +95,11 @@ def _steps(run: Run, stages: str) -> html.Section:
 def _run_pictures(run: Run) -> html.Section:
     middle = max(run.steps[:-1] or run.steps, key=lambda step: step.decision.raw.entropy)
     pictures = [
-        plots.bars(middle),
-        plots.heatmap(run.steps[:24]),
-        plots.course(run.steps),
-        plots.embeddings(run.steps),
-        plots.ranks(run.steps),
+        plots.plot_step(middle),
+        plots.plot_heatmap(run.steps[:24]),
+        plots.plot_course(run.steps),
+        plots.plot_embeddings(run.steps),
+        plots.plot_ranks(run.steps),
     ]
     prose = "The same run as pictures; the first is the step at which the model was least certain."
     return html.Section("The whole run", prose, pictures)
@@ -112,7 +112,10 @@ def _gpt2(run: Run, trained: Trained, ground: Ground) -> html.Section:
         f"to {trained.validation:.3f} nats per token ({above:.3f} above the floor), saved by transformers, "
         "and opened by the same command that opens gpt2."
     )
-    pictures = [plots.losses({"GPT-2": trained.steps}, ground.floor.per_token), plots.heatmap(run.steps[:24])]
+    pictures = [
+        plots.plot_losses({"GPT-2": trained.steps}, ground.floor.per_token),
+        plots.plot_heatmap(run.steps[:24]),
+    ]
     return html.Section(
         "A transformer under the same debugger", prose, pictures, run.steps[:3], prompt=PROMPT
     )
@@ -127,7 +130,7 @@ def _save_pictures(folder: Path, sections: list[html.Section]) -> None:
     folder.mkdir()
     for number, picture in enumerate(_pictures(sections), 1):
         for kind in ("png", "svg"):
-            plots.save(picture, folder / f"{number:02}.{kind}")
+            plots.save_picture(picture, folder / f"{number:02}.{kind}")
 
 
 def _pictures(sections: list[html.Section]) -> Iterator[Any]:

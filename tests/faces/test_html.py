@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from minilm.errors import MinilmError
 from minilm.faces.html import Section, Table, fragment, report
 from minilm.faces.html.marks import token as shown_token
-from minilm.faces.plots import bars, ranks
+from minilm.faces.plots import plot_ranks, plot_step
 
 VOID = {"meta", "img", "rect"}
 ALLOWED = """html head meta title style body header main footer nav ol li a section h1 h2 h3 p div span
@@ -73,7 +73,7 @@ def _check(page):
 def _page(run, build_step):
     evil = build_step(texts=[*EVIL, "\u202e", "\x1b", "\ud800", b"\xe2"], k=9, new_text=EVIL[0], text=EVIL[4])
     sections = [
-        Section("Pictures & <b>", "One.\n\nTwo <i>.", pictures=[bars(run[0]), ranks(run)]),
+        Section("Pictures & <b>", "One.\n\nTwo <i>.", pictures=[plot_step(run[0]), plot_ranks(run)]),
         Section("Steps", steps=run[:3], prompt="Once there"),
         Section("Texts", texts={"numpy": "a\n<b>", "torch": "\x1b[0m"}),
         Section("Parity", tables=[Table(["pair", "difference"], [["<x>", "2e-7"]], "Small", "lr")]),
@@ -94,8 +94,8 @@ def test_a_report_is_one_well_formed_page_without_script_or_link(run, build_step
 def test_every_picture_in_a_report_has_its_alt_text_and_sentence(run, build_step):
     reader = _check(_page(run, build_step))
     images = [attributes for tag, attributes in reader.tags if tag == "img"]
-    assert [image["alt"] for image in images] == [bars(run[0]).alt, ranks(run).alt]
-    assert ranks(run).caption in reader.text
+    assert [image["alt"] for image in images] == [plot_step(run[0]).alt, plot_ranks(run).alt]
+    assert plot_ranks(run).caption in reader.text
 
 
 def test_headings_are_in_order_and_the_contents_lead_to_them(run, build_step):

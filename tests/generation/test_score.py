@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from minilm import backends
 from minilm.cli import command as minilm
 from minilm.errors import MinilmError
-from minilm.faces.plots.surprisal import surprisal
+from minilm.faces.plots import plot_surprisal
 from minilm.faces.scores import score_table, score_total
 from minilm.generation.score import score, total
 from minilm.records import ModelConfig
@@ -107,7 +107,7 @@ def test_the_table_and_the_picture_show_every_token_and_nothing_raw(model, codec
     assert len(table.splitlines()) == len(tokens) + 1
     assert "\x1b" not in table
     assert all(len(line) <= 100 for line in table.splitlines())
-    assert surprisal(tokens).alt.startswith(f"Surprisal of {len(tokens) - 1} tokens")
+    assert plot_surprisal(tokens).alt.startswith(f"Surprisal of {len(tokens) - 1} tokens")
 
 
 @pytest.mark.real_data

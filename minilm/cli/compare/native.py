@@ -75,10 +75,10 @@ def _show_ladder(reference: NativeFramework, suspect: NativeFramework, request: 
     tolerance = reference.tolerance
     if request.plot:
         # Only --plot needs matplotlib, which takes a second to load.
-        from minilm.faces.plots import save
+        from minilm.faces.plots import save_picture
         from minilm.faces.plots.ladder import draw_ladder
 
-        save(draw_ladder(steps, reference.name, suspect.name, tolerance), request.plot)
+        save_picture(draw_ladder(steps, reference.name, suspect.name, tolerance), request.plot)
     if request.as_lines:
         _print_lines(steps)
     else:

@@ -156,8 +156,7 @@ def _print(moments: Sequence[PromptMoment], effects: Sequence[UpdateEffect], as_
 
 def _draw(timeline: Timeline, ids: list[int], steps: list[int], path: str) -> None:
     # Only --plot needs matplotlib.
-    from minilm.faces.plots import save
-    from minilm.faces.plots.gates import gates_over_training
+    from minilm.faces.plots import plot_gates_over_training, save_picture
 
-    picture = gates_over_training(list(gates_through(timeline, ids, steps)))
-    click.echo(f"wrote {save(picture, path)}", err=True)
+    picture = plot_gates_over_training(list(gates_through(timeline, ids, steps)))
+    click.echo(f"wrote {save_picture(picture, path)}", err=True)

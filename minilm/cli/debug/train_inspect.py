@@ -82,14 +82,13 @@ def _gates(state: TrainState, argument: str) -> None:
     moment = gate_moment(state.here.model, ids, 0, state.here.index)
     say(text_train.gates_text(moment.rows(), pieces))
     if files:
-        from minilm.faces.plots import save
-        from minilm.faces.plots.gates import gates_over_text, gates_over_training
+        from minilm.faces.plots import plot_gates_over_text, plot_gates_over_training, save_picture
 
         target = Path(files[0])
-        say(f"wrote {save(gates_over_text(moment, pieces), target)}")
+        say(f"wrote {save_picture(plot_gates_over_text(moment, pieces), target)}")
         moments = list(gates_through(state.here, ids, _spread(state)))
         over = target.with_stem(f"{target.stem}-training")
-        say(f"wrote {save(gates_over_training(moments), over)}")
+        say(f"wrote {save_picture(plot_gates_over_training(moments), over)}")
 
 
 def _prompt(state: TrainState, argument: str) -> None:

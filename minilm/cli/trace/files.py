@@ -84,10 +84,10 @@ def plot(request: PlotRequest) -> None:
     entropy.
     """
     # Imported here, because matplotlib takes a while to import.
-    from minilm.faces.plots import save
+    from minilm.faces.plots import save_picture
 
     for name, picture in _pictures(_read_steps(request.file)).items():
-        click.echo(save(picture, Path(request.out) / f"{name}.{request.kind}"))
+        click.echo(save_picture(picture, Path(request.out) / f"{name}.{request.kind}"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,9 +155,9 @@ def _pictures(trace: Trace) -> dict[str, Any]:
 
     least_sure = max(trace.steps, key=lambda step: step.decision.raw.entropy)
     return {
-        "course": plots.course(trace.steps),
-        "candidates": plots.heatmap(trace.steps[:_MOST_STEPS]),
-        "embeddings": plots.embeddings(trace.steps),
-        "ranks": plots.ranks(trace.steps),
-        f"step-{least_sure.index + 1}": plots.bars(least_sure),
+        "course": plots.plot_course(trace.steps),
+        "candidates": plots.plot_heatmap(trace.steps[:_MOST_STEPS]),
+        "embeddings": plots.plot_embeddings(trace.steps),
+        "ranks": plots.plot_ranks(trace.steps),
+        f"step-{least_sure.index + 1}": plots.plot_step(least_sure),
     }

@@ -130,4 +130,4 @@ def _draw(recording: Recording, request: SweepRequest, path: str) -> None:
 
     values = request.values(max(request.count, _PICTURE_COLUMNS))
     found = draw_map(recording, request.step - 1, request.over, values)
-    click.echo(f"wrote {plots.save(plots.draw_map(found, recording.texts), path)}", err=True)
+    click.echo(f"wrote {plots.save_picture(plots.plot_draw_map(found, recording.texts), path)}", err=True)

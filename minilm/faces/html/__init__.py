@@ -1,6 +1,6 @@
-"""The HTML face: a record in a notebook, and a report as one page that needs nothing but itself.
+"""Records as HTML: a card for a notebook, and a report as one page that loads nothing from elsewhere.
 
-No script, no link to elsewhere; every text of a token is shown as text.
+There is no script and no link to another site, and the text of a token is always shown as text.
 """
 
 from minilm.faces.html.fragment import fragment

@@ -1,7 +1,7 @@
-"""The smallest pieces of HTML: escaped words, bars, strips and tables, with their styles inline.
+"""The smallest pieces of HTML: escaped text, bars, strips and tables, with their styles inline.
 
-Colours are variables with a fallback, so that a page may set them for dark and light and a notebook need
-not; whatever a colour says is said in words beside it.
+Colours are variables with a default: a page can set them for dark and light, and a notebook need not. Words
+beside a colour always say the same.
 """
 
 from __future__ import annotations
@@ -9,35 +9,35 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from minilm.faces.layout import cells
+from minilm.faces.layout import count_cells
 from minilm.faces.numerals import fixed, probability
 from minilm.faces.visible import piece, visible
 from minilm.records import Array
 
-__all__ = ["bar", "code", "draw_strip", "table", "token", "vector_strip", "words"]
+__all__ = ["code", "draw_strip", "probability_bar", "table", "token", "vector_strip", "words"]
 
 _SHORT = 24  # columns: most tokens
 _RULE = "border-bottom:1px solid var(--line,rgba(128,128,128,.3));padding:.15em .7em .15em 0"
 
 
 def words(text: str, keep: str = "\n") -> str:
-    """A text of any origin as HTML text: hidden characters written out, then escaped."""
+    """Return any text as HTML text: hidden characters as visible escapes, then escaped for HTML."""
     return escape(visible(text, keep), quote=True)
 
 
 def token(text: str, raw: bytes | None = None) -> str:
-    """A token in its quotes, as code; its spaces are kept."""
+    """Return a token in quotes, as HTML code; its spaces are kept."""
     return code(piece(text, raw))
 
 
 def code(shown: str) -> str:
-    """A visible text as code; a short one stays on one line."""
-    space = "pre" if cells(shown) <= _SHORT else "pre-wrap"
+    """Return a visible text as HTML code; a short one stays on one line."""
+    space = "pre" if count_cells(shown) <= _SHORT else "pre-wrap"
     return f'<code style="white-space:{space};background:none;color:inherit">{escape(shown)}</code>'
 
 
-def bar(p: float, colour: str) -> str:
-    """A probability as a bar of up to 7 em with its number; colour: a CSS colour."""
+def probability_bar(p: float, colour: str) -> str:
+    """Return a probability as its number and a bar of up to 7 em, in a CSS colour."""
     width = max(0.0, min(1.0, p)) * 7
     shape = f"display:inline-block;vertical-align:middle;height:.7em;border-radius:2px;width:{width:.2f}em"
     number = f'<span style="display:inline-block;min-width:3.4em;padding-right:.4em">{probability(p)}</span>'
@@ -47,7 +47,7 @@ def bar(p: float, colour: str) -> str:
 
 
 def draw_strip(u: float, low: float, high: float) -> str:
-    """The unit interval with the chosen token's part and the draw on it."""
+    """Return the unit interval as a strip, with the chosen token's part and the draw on it."""
     base = "position:relative;height:.9em;max-width:28em;border-radius:3px"
     part = f"position:absolute;top:0;bottom:0;left:{low:.4%};width:{high - low:.4%}"
     mark = f"position:absolute;top:-.2em;bottom:-.2em;left:{u:.4%};width:2px;background:currentColor"
@@ -58,7 +58,7 @@ def draw_strip(u: float, low: float, high: float) -> str:
 
 
 def vector_strip(values: Array, most: int = 96) -> str:
-    """The first numbers of a vector (E,) as a row of cells: orange above 0, blue below, pale near 0."""
+    """Return the first numbers of a vector (E,) as a row of boxes: orange above 0, blue below 0."""
     shown = values[:most]
     top = max((abs(float(v)) for v in shown), default=0.0) or 1.0
     boxes = "".join(
@@ -73,7 +73,14 @@ def vector_strip(values: Array, most: int = 96) -> str:
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]], sides: str, bold: int | None = None) -> str:
-    """A table of HTML cells; sides: l or r for each column; bold: the row that is stressed."""
+    """Return a table.
+
+    Args:
+        heads: the headings, as HTML.
+        rows: the cells of each row, as HTML.
+        sides: a letter for each column: l aligns it left, r right.
+        bold: the number of a row that is bold, from 0.
+    """
     places = ["left" if side == "l" else "right" for side in sides]
     head = "".join(_cell("th", name, place) for name, place in zip(heads, places, strict=True))
     body = "".join(_line(row, places, number == bold) for number, row in enumerate(rows))

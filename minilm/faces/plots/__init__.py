@@ -1,15 +1,27 @@
-"""Pictures of records (matplotlib): each with one sentence that says how to read it, and an alt text.
+"""Pictures of records (matplotlib): each has one sentence that says how to read it, and an alt text.
 
->>> from minilm.faces.plots import losses
->>> losses({}, floor=1.2).alt
+>>> from minilm.faces.plots import plot_losses
+>>> plot_losses({}, floor=1.2).alt
 'Loss curves: none recorded. The entropy floor is 1.200 nats.'
 """
 
-from minilm.faces.plots.course import course, embeddings, ranks
-from minilm.faces.plots.draw_map import draw_map
-from minilm.faces.plots.heatmap import heatmap
-from minilm.faces.plots.losses import losses
-from minilm.faces.plots.picture import Picture, save
-from minilm.faces.plots.step_bars import bars
+from minilm.faces.plots.course import plot_course, plot_embeddings, plot_ranks, plot_surprisal
+from minilm.faces.plots.heatmap import plot_heatmap
+from minilm.faces.plots.picture import Picture, save_picture
+from minilm.faces.plots.step import plot_draw_map, plot_step
+from minilm.faces.plots.training import plot_gates_over_text, plot_gates_over_training, plot_losses
 
-__all__ = ["Picture", "bars", "course", "draw_map", "embeddings", "heatmap", "losses", "ranks", "save"]
+__all__ = [
+    "Picture",
+    "plot_course",
+    "plot_draw_map",
+    "plot_embeddings",
+    "plot_gates_over_text",
+    "plot_gates_over_training",
+    "plot_heatmap",
+    "plot_losses",
+    "plot_ranks",
+    "plot_step",
+    "plot_surprisal",
+    "save_picture",
+]

@@ -21,7 +21,7 @@ from minilm.faces.plots.picture import (
     Picture,
     drawable,
     panels,
-    write,
+    set_labels,
 )
 from minilm.records import Array
 
@@ -102,7 +102,7 @@ def _draw_lines(
         panel.plot(range(len(names)), values, color=colour, marker="o", markersize=3, label=drawable(name))
     panel.legend(fontsize=9, frameon=False)
     _write_names(panel, names)
-    write(panel, title, None, y)
+    set_labels(panel, title, None, y)
     facts = "; ".join(
         f"{name} from {fixed(float(v[0]))} to {fixed(float(v[-1]))}" for name, v in lines.items()
     )
@@ -115,7 +115,7 @@ def _draw_bars(values: Sequence[float], names: Sequence[str], title: str, captio
     panel.bar(range(len(names)), values, 0.8, color=[BLUE if v >= 0 else VERMILLION for v in values])
     panel.axhline(0, color=INK, linewidth=0.8)
     _write_names(panel, names)
-    write(panel, title, None, y)
+    set_labels(panel, title, None, y)
     order = sorted(range(len(names)), key=lambda place: -abs(values[place]))[:5]
     facts = "; ".join(f"{names[place]} {fixed(float(values[place]), 3)}" for place in order)
     return Picture(figure, caption, f"{title}. Largest: {facts}.")
@@ -132,7 +132,7 @@ def _draw_grid(
     panel.spines[:].set_visible(False)
     bar = figure.colorbar(image, ax=panel, pad=0.01, fraction=0.03)
     bar.set_label(scale, fontsize=9, color=INK)
-    write(panel, title)
+    set_labels(panel, title)
     best = [columns[int(np.argmax(row))] for row in np.asarray(values)]
     facts = "; ".join(f"{row} most at {name}" for row, name in zip(rows, best, strict=True))
     return Picture(figure, caption, f"{title}: {facts}.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from minilm.faces.plots.picture import BLUE, ORANGE, VERMILLION, Picture, drawable, panels, write
+from minilm.faces.plots.picture import BLUE, ORANGE, VERMILLION, Picture, drawable, panels, set_labels
 
 if TYPE_CHECKING:
     from minilm.comparison.defaults.ladder import LadderStep
@@ -48,7 +48,7 @@ def draw_ladder(
     if tolerance is not None:
         panel.axvline(tolerance, color=VERMILLION, linestyle="--", linewidth=1.2)
     title = drawable(f"{suspect} compared with {reference}")
-    write(panel, title, "largest difference of the losses (nats per token)", "")
+    set_labels(panel, title, "largest difference of the losses (nats per token)", "")
     return Picture(figure, _CAPTION, _describe(steps, reference, suspect))
 
 

@@ -1,18 +1,17 @@
-"""A picture is a figure with a sentence that says how to read it and an alt text from its records.
+"""A picture is a figure with a sentence that says how to read it, and an alt text made from its records.
 
-Only matplotlib's objects are used, never pyplot, so there is no global state, and equal records give equal
-files. What one picture shows is in the file named after it.
+Only matplotlib's objects are used, never pyplot, so there is no global state. Equal records give equal files.
 """
 
 from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from html import escape
 from pathlib import Path
-from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -36,8 +35,8 @@ __all__ = [
     "drawable",
     "label",
     "panels",
-    "save",
-    "write",
+    "save_picture",
+    "set_labels",
 ]
 
 BLUE, ORANGE, GREEN, VERMILLION = "#0072B2", "#E69F00", "#009E73", "#D55E00"  # Okabe and Ito, 2008
@@ -48,19 +47,25 @@ _DPI = 150
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """A figure, how to read it in one sentence, and what it shows in words."""
+    """A figure with its explanation.
+
+    Attributes:
+        figure: the drawing.
+        caption: one sentence that says how to read it.
+        alt: what it shows, in words.
+    """
 
     figure: Figure
     caption: str
     alt: str
 
     def png(self) -> bytes:
-        """The picture as PNG."""
-        return _written(self.figure, "png", {"Software": None})
+        """Return the picture as PNG."""
+        return _render(self.figure, "png", {"Software": None})
 
     def svg(self) -> bytes:
-        """The picture as SVG, letters as paths, so that it needs no font."""
-        return _written(self.figure, "svg", {"Date": None, "Creator": None, "Title": self.alt})
+        """Return the picture as SVG; letters are paths, so that it needs no font."""
+        return _render(self.figure, "svg", {"Date": None, "Creator": None, "Title": self.alt})
 
     def __repr__(self) -> str:
         return f"Picture({self.alt.split('. ')[0]!r})"
@@ -71,11 +76,17 @@ class Picture:
         return f"<figure>{image}<figcaption>{escape(self.caption)}</figcaption></figure>"
 
 
-def save(picture: Picture, path: str | Path) -> Path:
-    """Write a picture to a .png or .svg file and return its path; the folder is made where it is missing.
+def save_picture(picture: Picture, path: str | Path) -> Path:
+    """Write a picture to a file and return its path.
 
-    A picture that stood there is replaced by the whole new one: it can be drawn again from its records.
-    Raises MinilmError for another ending, and where the disk refuses; the old picture then stays.
+    An old picture is replaced only when the new one is complete.
+
+    Args:
+        picture: what to write.
+        path: a file that ends in .png or .svg; a missing folder is made.
+
+    Raises:
+        MinilmError: for another ending, or if the file cannot be written; the old picture is then kept.
     """
     path = Path(path)
     kind = path.suffix.lower()
@@ -84,21 +95,38 @@ def save(picture: Picture, path: str | Path) -> Path:
     try:
         write_file(path, picture.png() if kind == ".png" else picture.svg())
     except OSError as error:
-        raise MinilmError(f"The picture {path} cannot be written: {error.strerror}") from error
+        raise MinilmError(
+            f"The picture {path} cannot be written: {error.strerror}; name another file"
+        ) from error
     return path
 
 
-def _written(figure: Figure, kind: str, metadata: dict[str, Any]) -> bytes:
+def _render(figure: Figure, kind: str, metadata: dict[str, str | None]) -> bytes:
     stream = io.BytesIO()
     with matplotlib.rc_context({"svg.hashsalt": "minilm", "svg.fonttype": "path"}):
         figure.savefig(stream, format=kind, dpi=_DPI, metadata=metadata, facecolor="white")
     return stream.getvalue()
 
 
-def panels(width: float, height: float, rows: int = 1, **options: Any) -> tuple[Figure, list[Axes]]:
-    """A figure in inches with `rows` quiet axes one above the other."""
+def panels(
+    width: float,
+    height: float,
+    rows: int = 1,
+    *,
+    sharex: bool = False,
+    height_ratios: Sequence[float] | None = None,
+) -> tuple[Figure, list[Axes]]:
+    """Make a figure with panels one above the other.
+
+    Args:
+        width: of the figure, in inches.
+        height: of the figure, in inches.
+        rows: how many panels.
+        sharex: the panels have the same x axis.
+        height_ratios: the relative heights of the panels; None makes them equal.
+    """
     figure = Figure(figsize=(width, height), layout="constrained")
-    axes = list(figure.subplots(rows, 1, squeeze=False, **options)[:, 0])
+    axes = list(figure.subplots(rows, 1, squeeze=False, sharex=sharex, height_ratios=height_ratios)[:, 0])
     for panel in axes:
         panel.spines[["top", "right"]].set_visible(False)
         panel.spines[["left", "bottom"]].set_color(PALE)
@@ -107,12 +135,17 @@ def panels(width: float, height: float, rows: int = 1, **options: Any) -> tuple[
     return figure, axes
 
 
-def write(
+def set_labels(
     panel: Axes, title: str | None = None, x: str | None = None, y: str | None = None, above: float = 6
 ) -> None:
-    """Title and axis names of a panel; no text is read as a formula.
+    """Write the title and the axis names of a panel. No text is read as a formula.
 
-    above: points between the panel and its title, more where marks stand on the panel.
+    Args:
+        panel: the axes.
+        title: the title above the panel; None for none.
+        x: the name of the x axis; None for none.
+        y: the name of the y axis; None for none.
+        above: points between the panel and its title; more where marks are above the panel.
     """
     if title is not None:
         shown = drawable(title)
@@ -126,12 +159,12 @@ def write(
 
 
 def label(text: str, raw: bytes | None = None, width: int = 18) -> str:
-    """A token as it is written in a picture: what the font cannot draw is a visible escape."""
+    """Return a token as a picture shows it: an escape for what the font cannot draw, clipped to `width`."""
     return clip(drawable(piece(text, raw)), width)
 
 
 def drawable(text: str) -> str:
-    """The text with an escape for every character that the font lacks."""
+    """Return the text with an escape for every character that the font lacks."""
     return "".join(
         c if ord(c) in _characters() else c.encode("ascii", "backslashreplace").decode() for c in text
     )

@@ -1,11 +1,11 @@
-"""The brief text of a record: what was read, the first candidates, what became of them, and why.
+"""The brief text of a record: the token that was read, the first candidates, what happened to them, and why.
 
-Everything that a record carries is in text_full.py; which of the two is shown is settled in text.py.
+full.py shows everything that a record carries.
 """
 
 from __future__ import annotations
 
-from minilm.faces.layout import WIDTH, align, cells, clip, pad, wrap
+from minilm.faces.layout import WIDTH, align, clip, count_cells, pad, wrap
 from minilm.faces.numerals import count, fixed, interval, probability, signed, vector
 from minilm.faces.visible import piece, visible
 from minilm.records import Candidate, Decision, Embedding, Removal, Step, TrainStep
@@ -30,13 +30,13 @@ FINISHES = {
     "length": "the limit of new tokens was reached",
     "context": "the model's context is full",
 }
-"""What each finish reason of a Step means, in words."""
+"""The finish reasons of a Step in words."""
 
 _TOKEN = 26  # cells of a token's text in a list
 
 
 def read_line(step: Step, digits: int = 2) -> str:
-    """The first line of a step: what was read and its embedding."""
+    """Return the first line of a step: the token that was read, and its embedding."""
     branch = f" branch {step.branch}" if step.branch else ""
     token = clip(piece(step.text, step.bytes), 32)
     return f"step {step.index + 1}{branch}  read {token} id {step.id}  {_embedding(step.embedding, digits)}"
@@ -49,12 +49,12 @@ def _embedding(embedding: Embedding, digits: int) -> str:
 
 
 def watched_ids(decision: Decision) -> frozenset[int]:
-    """The ids that somebody watches, as the ledger knows them."""
+    """Return the ids that are watched in the ledger of a decision."""
     return frozenset(token_id for effect in decision.stages for token_id in effect.watched)
 
 
 def brief_candidates(decision: Decision, most: int = 5) -> list[Candidate]:
-    """The first few candidates, then the chosen and the watched ones where they come later."""
+    """Return the first `most` candidates, then the chosen and the watched ones where they come later."""
     wanted = {decision.chosen.id} | watched_ids(decision)
     listed = list(decision.candidates)
     if all(c.id != decision.chosen.id for c in listed):
@@ -63,12 +63,15 @@ def brief_candidates(decision: Decision, most: int = 5) -> list[Candidate]:
 
 
 def candidate_note(candidate: Candidate, decision: Decision, numbers: bool = False) -> str:
-    """What befell a candidate, in words: chosen (and by which draw), cut, watched.
+    """Say what happened to a candidate: chosen (and by which draw), cut, watched.
 
-    numbers: name the number that failed, and not only the stage.
+    Args:
+        candidate: one candidate of the decision.
+        decision: the decision.
+        numbers: name also the number by which the stage cut the candidate.
     """
     chosen = candidate.id == decision.chosen.id
-    notes = [f"chosen: {_how(decision)}"] if chosen else []
+    notes = [f"chosen: {_describe_draw(decision)}"] if chosen else []
     if candidate.removed_by:
         notes.append(("though " if chosen else "") + _cut_note(candidate.removed_by, numbers))
     if candidate.id in watched_ids(decision):
@@ -77,12 +80,12 @@ def candidate_note(candidate: Candidate, decision: Decision, numbers: bool = Fal
 
 
 def _cut_note(removal: Removal, numbers: bool = True) -> str:
-    """The stage that removed a candidate, and the number that failed."""
+    """Name the stage that removed a candidate, and the number by which it did."""
     why = f": {removal.why}" if numbers else ""
     return f"cut by {visible(removal.stage + why, keep='')}"
 
 
-def _how(decision: Decision) -> str:
+def _describe_draw(decision: Decision) -> str:
     if decision.forced:
         return "forced"
     if decision.u is None or decision.interval is None:
@@ -91,14 +94,14 @@ def _how(decision: Decision) -> str:
 
 
 def summary(decision: Decision) -> str:
-    """Entropy and adaptive k before and after the stages, and the chosen token's rank."""
+    """Return a line with entropy and adaptive k before and after the stages, and the chosen token's rank."""
     raw, final = decision.raw, decision.final
     entropies = f"entropy {fixed(raw.entropy)} → {fixed(final.entropy)} nats"
     return f" {entropies}   k {raw.k_used} → {final.k_used}   rank {count(decision.chosen.rank)}"
 
 
 def decision_lines(decision: Decision) -> list[str]:
-    """The first candidates, aligned, and the facts and the reason beneath them."""
+    """Return the first candidates as a table, and below them the entropies and the reason."""
     rows, notes = [], []
     for candidate in brief_candidates(decision):
         before, after = probability(candidate.p_model), probability(candidate.p_final)
@@ -108,27 +111,27 @@ def decision_lines(decision: Decision) -> list[str]:
         )
         notes.append(candidate_note(candidate, decision))
     table = align(rows, "rllrlrll")
-    width = max(cells(line) for line in table)
+    width = max(count_cells(line) for line in table)
     lines = [f" {pad(line, width)}   {note}".rstrip() for line, note in zip(table, notes, strict=True)]
-    return [*lines, *_with_reason(summary(decision), decision.reason)]
+    return [*lines, *_add_reason(summary(decision), decision.reason)]
 
 
-def _with_reason(facts: str, reason: str) -> list[str]:
+def _add_reason(facts: str, reason: str) -> list[str]:
     reason = visible(reason, keep="")
     if not reason:
         return [facts]
-    if cells(facts) + 3 + cells(reason) <= WIDTH:
+    if count_cells(facts) + 3 + count_cells(reason) <= WIDTH:
         return [f"{facts}   {reason}"]
     return [facts, *wrap(" " + reason, WIDTH, " ")]
 
 
 def ending(step: Step) -> list[str]:
-    """A line for the step that ends a run, none for the others."""
+    """Return a line that says why the run ended, for the last step of a run; none for other steps."""
     return [f" the end: {FINISHES.get(step.finish, visible(step.finish, keep=''))}"] if step.finish else []
 
 
 def candidate_line(candidate: Candidate) -> str:
-    """A candidate on its own, in one line."""
+    """Return a candidate as one line."""
     token = clip(piece(candidate.text, candidate.bytes), 32)
     change = f"p {probability(candidate.p_model)} → {probability(candidate.p_final)}"
     cut = f"   {_cut_note(candidate.removed_by)}" if candidate.removed_by else ""
@@ -137,9 +140,9 @@ def candidate_line(candidate: Candidate) -> str:
 
 
 def train_lines(step: TrainStep) -> list[str]:
-    """A training step in one line, two where the numbers are long."""
-    held = "" if step.validation is None else f"  validation {fixed(step.validation, 4)}"
+    """Return a training step as one line, or two where the numbers are long."""
+    held_out = "" if step.validation is None else f"  validation {fixed(step.validation, 4)}"
     clipped = "" if step.clip_factor == 1 else f"  clipped × {step.clip_factor:.3g}"
-    loss = f"loss {fixed(step.loss, 4)} nats{held}"
+    loss = f"loss {fixed(step.loss, 4)} nats{held_out}"
     seen = f"{count(step.tokens)} tokens  rate {step.rate:g}{clipped}"
     return wrap(f"train step {count(step.index)}  {loss}  {seen}", WIDTH, "  ")

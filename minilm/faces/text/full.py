@@ -1,13 +1,8 @@
-"""The full text of a record: every candidate, the ledger stage by stage, the draw, the text's place.
-
-The brief text is in text.py.
-"""
+"""The full text of a record: every candidate, the ledger stage by stage, the draw, the place in the text."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from minilm.faces.layout import WIDTH, align, cells, clip, wrap
+from minilm.faces.layout import WIDTH, align, clip, count_cells, wrap
 from minilm.faces.numerals import count, fixed, interval, probability, signed
 from minilm.faces.text.brief import (
     candidate_line,
@@ -24,27 +19,28 @@ from minilm.records import Candidate, Decision, Distribution, StageEffect, Step,
 __all__ = ["full_lines"]
 
 
-def full_lines(record: Any) -> list[str]:
-    """The lines of a Step, Decision, Candidate or TrainStep with all that it carries; none of another."""
+def full_lines(record: object) -> list[str]:
+    """Return all that a Step, Decision, Candidate or TrainStep carries, as lines; none for another record."""
     if isinstance(record, Step):
-        return [*_read(record), *_decision(record.decision), *_text(record)]
+        return [*_read_lines(record), *_decision_in_full(record.decision), *_text_lines(record)]
     if isinstance(record, Decision):
-        return _decision(record)
+        return _decision_in_full(record)
     if isinstance(record, Candidate):
         return wrap(candidate_line(record), WIDTH, "   ")
-    return _train(record) if isinstance(record, TrainStep) else []
+    return _training_in_full(record) if isinstance(record, TrainStep) else []
 
 
-def _read(step: Step) -> list[str]:
+def _read_lines(step: Step) -> list[str]:
     raw = " ".join(f"{byte:02x}" for byte in step.bytes) or "none, a special token"
     return [read_line(step, 4), *wrap(f" at position {step.position}   bytes {raw}", WIDTH, "   ")]
 
 
-def _decision(decision: Decision) -> list[str]:
-    return [*_candidates(decision), *_ledger(decision), *_watched(decision), *_facts(decision)]
+def _decision_in_full(decision: Decision) -> list[str]:
+    parts = (_candidate_table, _ledger_lines, _watched_lines, _draw_lines)
+    return [line for part in parts for line in part(decision)]
 
 
-def _candidates(decision: Decision) -> list[str]:
+def _candidate_table(decision: Decision) -> list[str]:
     listed = list(decision.candidates)
     if all(c.id != decision.chosen.id for c in listed):
         listed.append(decision.chosen)
@@ -59,16 +55,16 @@ def _candidates(decision: Decision) -> list[str]:
         rows.append([str(c.rank), str(c.id), clip(piece(c.text, c.bytes), 20), *numbers])
         notes.append(candidate_note(c, decision, numbers=True))
     table = align(rows, "rrlrrlll")
-    width = max(map(cells, table)) + 3
+    width = max(map(count_cells, table)) + 3
     lines = []
     for line, note in zip(table, notes, strict=True):
         first, *others = wrap(note, max(16, WIDTH - 1 - width))
-        lines.append(f" {line}{' ' * (width - cells(line))}{first}".rstrip())
+        lines.append(f" {line}{' ' * (width - count_cells(line))}{first}".rstrip())
         lines += [" " * (width + 1) + other for other in others]
     return lines
 
 
-def _ledger(decision: Decision) -> list[str]:
+def _ledger_lines(decision: Decision) -> list[str]:
     rows = [["stage", "survivors", "mass kept", "entropy", "log p of chosen", "to its cut"]]
     rows.append(["(as the model gave it)", "", "", fixed(decision.raw.entropy, 4), "", ""])
     for effect in decision.stages:
@@ -85,23 +81,25 @@ def _ledger(decision: Decision) -> list[str]:
     return lines
 
 
-def _watched(decision: Decision) -> list[str]:
+def _watched_lines(decision: Decision) -> list[str]:
     lines, known = [], {c.id: piece(c.text, c.bytes) for c in decision.candidates}
     for token_id in sorted(watched_ids(decision)):
         shown = f"{clip(known[token_id], 20)} {token_id}" if token_id in known else f"id {token_id}"
-        changes = [_change(effect, token_id) for effect in decision.stages if token_id in effect.watched]
-        lines += wrap(f" watched {shown}, log p: " + "   ".join(changes), WIDTH, "   ")
+        stages = [effect for effect in decision.stages if token_id in effect.watched]
+        changes = "   ".join(_describe_change(effect, token_id) for effect in stages)
+        lines += wrap(f" watched {shown}, log p: {changes}", WIDTH, "   ")
     return lines
 
 
-def _change(effect: StageEffect, token_id: int) -> str:
+def _describe_change(effect: StageEffect, token_id: int) -> str:
     change = effect.watched[token_id]
     return f"{visible(effect.stage, keep='')} {'out' if change is None else signed(change, 4)}"
 
 
-def _facts(decision: Decision) -> list[str]:
-    lines = [f" before  {_distribution(decision.raw)}", f" after   {_distribution(decision.final)}"]
-    lines[1] += f"   {count(decision.survivors)} survivor{'s' if decision.survivors > 1 else ''}"
+def _draw_lines(decision: Decision) -> list[str]:
+    before, after = _describe_distribution(decision.raw), _describe_distribution(decision.final)
+    survivors = f"{count(decision.survivors)} survivor{'s' if decision.survivors > 1 else ''}"
+    lines = [f" before  {before}", f" after   {after}   {survivors}"]
     if decision.u is not None and decision.interval is not None:
         margin = "" if decision.margin is None else f"   margin {decision.margin:.3g}"
         lines.append(f" draw    {interval(decision.u, *decision.interval)}{margin}")
@@ -112,31 +110,31 @@ def _facts(decision: Decision) -> list[str]:
     return [*lines, *wrap(f" reason  {visible(decision.reason, keep='')}", WIDTH, " " * 9)]
 
 
-def _distribution(distribution: Distribution) -> str:
-    held = f"k {distribution.k_used} holds {probability(distribution.mass_used)}"
-    return f"entropy {fixed(distribution.entropy, 4)} nats   {held}"
+def _describe_distribution(distribution: Distribution) -> str:
+    support = f"k {distribution.k_used} holds {probability(distribution.mass_used)}"
+    return f"entropy {fixed(distribution.entropy, 4)} nats   {support}"
 
 
-def _text(step: Step) -> list[str]:
+def _text_lines(step: Step) -> list[str]:
     added = quoted(step.new_text) if step.new_text else "nothing yet, the character is not complete"
     text = wrap(f" text    {added} at byte {step.offset} of the generated text", WIDTH, " " * 9)
     return [*text, *ending(step)]
 
 
-def _train(step: TrainStep) -> list[str]:
+def _training_in_full(step: TrainStep) -> list[str]:
     size = " × ".join(str(side) for side in step.ids.shape)
     lines = [*train_lines(step), f" batch of {size} ids"]
     if step.losses is not None:
         counted = step.losses if step.targets is None else step.losses[step.targets >= 0]
         low, high = fixed(float(counted.min()), 4), fixed(float(counted.max()), 4)
-        lines.append(f" loss per token from {low} to {high} nats{_worst(step)}")
+        lines.append(f" loss per token from {low} to {high} nats{_find_highest_loss(step)}")
     if step.norms:
         lines += [" " + line for line in norms_text(step).splitlines()]
     return lines
 
 
-def _worst(step: TrainStep) -> str:
-    """Where the highest loss is; ids have no text here, text_train.py shows those that do."""
+def _find_highest_loss(step: TrainStep) -> str:
+    """Say where the highest loss is; a TrainStep has no texts, so the token is an id."""
     if step.targets is None or step.losses is None:
         return ""
     row, at = divmod(int(step.losses.argmax()), step.losses.shape[1])

@@ -1,7 +1,4 @@
-"""A training step in full as text: the batch with its losses, the surprises, the norms; two branches; gates.
-
-It renders TokenLoss, BranchStep and the like (minilm.training, minilm.comparison) and computes nothing.
-"""
+"""Tables of a training: losses of a batch, worst tokens, norms, two branches, gates, a prompt over time."""
 
 from __future__ import annotations
 
@@ -32,7 +29,7 @@ __all__ = [
 
 
 def batch_text(rows: Sequence[Sequence[TokenLoss]], step: TrainStep) -> str:
-    """Every row: the id that it begins with, then each target's text and id with its loss in nats."""
+    """Return a batch row by row: its first id, then the text, the id and the loss (nats) of each target."""
     lines = []
     for number, row in enumerate(rows):
         shown = " · ".join(f"{clip(piece(t.text, t.bytes), 24)} {t.id} {fixed(t.loss)}" for t in row)
@@ -42,7 +39,7 @@ def batch_text(rows: Sequence[Sequence[TokenLoss]], step: TrainStep) -> str:
 
 
 def surprised_text(tokens: Sequence[TokenLoss]) -> str:
-    """A line for each: its loss, the token, where it stands and what was read before it."""
+    """Return a line for each token: its loss, text, id and place, and the text before it."""
     rows = [["loss", "token", "id", "row", "at", "after"]]
     for t in tokens:
         before = visible(t.before, keep="")[-40:]
@@ -52,7 +49,7 @@ def surprised_text(tokens: Sequence[TokenLoss]) -> str:
 
 
 def norms_text(step: TrainStep) -> str:
-    """Per parameter: norms of gradient, update and weight, and update over weight; then the whole."""
+    """Return the norms of gradient, update and weight of each parameter, and those of the whole step."""
     if step.norms is None:
         return f"step {step.index} was not watched, so it has no norms"
     rows = [["parameter", "gradient", "update", "weight", "update/weight"]]
@@ -67,26 +64,36 @@ def norms_text(step: TrainStep) -> str:
 def branch_text(
     names: tuple[str, str], steps: Iterable[BranchStep], weights: Mapping[str, WeightDifference]
 ) -> str:
-    """Both branches step by step, and how far apart their weights are where they stand."""
+    """Return two branches step by step, and the difference of their weights at the end."""
     one, other = names
     rows = [
-        ["step", f"loss {one}", f"loss {other}", "apart", "rate", "rate", "gradient", "gradient", "batch"]
+        [
+            "step",
+            f"loss {one}",
+            f"loss {other}",
+            "difference",
+            "rate",
+            "rate",
+            "gradient",
+            "gradient",
+            "batch",
+        ]
     ]
     for step in steps:
         losses = [fixed(loss, 4) for loss in step.losses]
         figures = [f"{figure:.3g}" for figure in (*step.rates, *step.gradients)]
-        apart = f"{abs(step.losses[0] - step.losses[1]):.1e}"
-        rows.append([str(step.index), *losses, apart, *figures, "same" if step.same_batch else "other"])
+        difference = f"{abs(step.losses[0] - step.losses[1]):.1e}"
+        rows.append([str(step.index), *losses, difference, *figures, "same" if step.same_batch else "other"])
     lines = (
         align(rows, "rrrrrrrrl", 2) if len(rows) > 1 else ["the branches have no step in which they differ"]
     )
-    table = [["weights", "apart", f"norm in {one}"]]
+    table = [["weights", "difference", f"norm in {one}"]]
     table += [[name, f"{found.apart:.3g}", f"{found.weight:.3g}"] for name, found in weights.items()]
     return "\n".join(clip(line, WIDTH) for line in [*lines, *align(table, "lrr", 2)])
 
 
 def gates_text(rows: Sequence[GateRow], pieces: Sequence[tuple[str, bytes]]) -> str:
-    """A line per token: the mean of every gate, the norms of cell and hidden state, the share saturated."""
+    """Return a line for each token: means of the gates, norms of cell and hidden state, saturated share."""
     lines = [["token", "i", "f", "g", "o", "|c|", "|h|", "saturated"]]
     for row, (text, raw) in zip(rows, pieces, strict=True):
         means = [fixed(mean, 3) for mean in (row.i, row.f, row.g, row.o, row.c, row.h)]
@@ -95,7 +102,7 @@ def gates_text(rows: Sequence[GateRow], pieces: Sequence[tuple[str, bytes]]) -> 
 
 
 def arrays_text(arrays: Mapping[str, ArrayFacts]) -> str:
-    """A line per parameter: shape, norm, extremes and the share of zeros."""
+    """Return a line for each parameter: shape, norm, smallest and largest value, share of zeros."""
     rows = [["parameter", "shape", "norm", "least", "greatest", "zeros"]]
     for name, facts in arrays.items():
         numbers = [f"{number:.3g}" for number in (facts.norm, facts.least, facts.greatest)]
@@ -104,7 +111,7 @@ def arrays_text(arrays: Mapping[str, ArrayFacts]) -> str:
 
 
 def moments_text(moments: Sequence[PromptMoment]) -> str:
-    """A line per place of the training: the watched word, the entropy, the gates, and the text written."""
+    """Return a line for each place of a training: watched word, entropy, gates, and the generated text."""
     watched = quoted(moments[0].watched) if moments else ""
     rows = [["step", f"p {watched}", "rank", "entropy", "norm", "drift", "i", "f", "o", "text"]]
     for m in moments:
@@ -115,7 +122,7 @@ def moments_text(moments: Sequence[PromptMoment]) -> str:
 
 
 def effect_text(effect: UpdateEffect) -> str:
-    """What one update did to a prediction: probabilities before and after, and each parameter's share."""
+    """Return the effect of one update on a prediction: probabilities, and the share of each parameter."""
     rows = [["token", "p before", "p after"]]
     for p in effect.predictions:
         rows.append([clip(piece(p.text, p.bytes), 24), fixed(p.p_before, 5), fixed(p.p_after, 5)])
