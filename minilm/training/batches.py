@@ -1,7 +1,7 @@
-"""Ids to batches (inputs, targets, mask), in an order that is a pure function of (seed, step).
+"""Batches: inputs, targets and mask of every step, as a function of seed and step alone.
 
-So a resumed run and every backend meet the same batches. Each row is a window of one document, and the state
-is zero where it begins; a document shorter than the window is one row, padded and masked.
+So a resumed run and every backend train on the same batches. Each row is a window of one document, and the
+state of the model is 0 where it begins. A document shorter than the window is one row, padded and masked.
 """
 
 from __future__ import annotations
@@ -25,7 +25,13 @@ PAD = 0
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """inputs and targets (B, T) ids, target t being input t+1; mask (B, T): 1 where a target counts."""
+    """One batch; the target at position t is the input at position t+1.
+
+    Attributes:
+        inputs: ids (B, T).
+        targets: ids (B, T).
+        mask: 1 where a target counts, 0 in the padding (B, T).
+    """
 
     inputs: Array
     targets: Array
@@ -35,22 +41,28 @@ class Batch:
 
     @property
     def tokens(self) -> int:
-        """Targets that count."""
+        """The number of targets that count."""
         return int(self.mask.sum())
 
 
 def encode_documents(codec: TextCodec, texts: Sequence[str]) -> list[Array]:
-    """Each text as BOS, its ids, EOS: int64 arrays (n,)."""
+    """Return each text as ids with BOS before and EOS after them: int64 arrays (n,)."""
     bos, eos = codec.special_ids["bos"], codec.special_ids["eos"]
     return [np.array([bos, *codec.encode(text), eos], dtype=np.int64) for text in texts]
 
 
 @dataclass(frozen=True, eq=False)
 class Batches:
-    """The endless batches of some documents: batch(step) for any step from 0, by (seed, step) alone.
+    """The batches of some documents, without end: `batch(step)` for any step from 0.
 
-    An epoch meets every window of `length` targets once, in a shuffled order; its windows begin at
-    another offset than the last epoch's.
+    An epoch has every window of `length` targets once, in a shuffled order. In each epoch the windows begin
+    at other offsets.
+
+    Attributes:
+        documents: the ids of each document (n,).
+        size: rows of a batch, B.
+        length: the most targets of a row, T.
+        seed: of the order and the offsets.
     """
 
     documents: Sequence[Array]
@@ -69,13 +81,13 @@ class Batches:
         object.__setattr__(self, "_epoch", lru_cache(maxsize=2)(self._windows))
 
     def batch(self, step: int) -> Batch:
-        """The batch of a step, from 0: (B, T), T the longest row's, at most length."""
+        """Return the batch of a step, from 0: (B, T), with T that of its longest row."""
         windows = [self._window(number) for number in range(step * self.size, (step + 1) * self.size)]
         return _padded([self.documents[document][at : at + self.length + 1] for document, at in windows])
 
     @property
     def steps_per_epoch(self) -> float:
-        """Steps after which every document has been met once."""
+        """The number of steps, not rounded, in which every window is read once."""
         return self._count / self.size
 
     @property
@@ -87,7 +99,7 @@ class Batches:
         return self._epoch(epoch)[row]  # type: ignore[operator]
 
     def _windows(self, epoch: int) -> Array:
-        """Document and offset of every window of an epoch, shuffled: (n, 2)."""
+        """Return document and offset of every window of an epoch, shuffled (n, 2)."""
         dice = generator(self.seed, "batches", epoch)
         rows: list[tuple[int, int]] = []
         for number, document in enumerate(self.documents):
@@ -99,7 +111,13 @@ class Batches:
 
 
 def in_order(documents: Sequence[Array], size: int, length: int) -> Iterator[Batch]:
-    """Every target of the documents exactly once, in order: what a validation reads."""
+    """Yield every target of the documents once, in order, for a validation.
+
+    Args:
+        documents: the ids of each document (n,).
+        size: rows of a batch.
+        length: the most targets of a row.
+    """
     rows = [
         document[at : at + length + 1] for document in documents for at in range(0, len(document) - 1, length)
     ]
@@ -112,7 +130,7 @@ def _windows_of(ids: int, length: int) -> int:
 
 
 def _padded(rows: Sequence[Array]) -> Batch:
-    """Rows of n+1 ids as one batch, padded to the longest.
+    """Return rows of n+1 ids as one batch, padded to the longest.
 
     >>> _padded([np.array([2, 7, 8, 3]), np.array([2, 3])]).inputs.tolist()
     [[2, 7, 8], [2, 0, 0]]

@@ -1,7 +1,7 @@
-"""A training run on disk: checkpoints that are whole or absent, from which it goes on bit for bit.
+"""Checkpoints: a training run on disk, from which it goes on bit for bit.
 
-A checkpoint is a model folder with the moments of Adam beside it and the settings of the run in its
-config.json. The order of the data and the dropout masks follow from seed and step: they need no saving.
+A checkpoint is a model folder, whole or absent. It also holds Adam's two averages and, in its config.json,
+the settings of the run. Batches and dropout masks follow from seed and step, so they are not saved.
 """
 
 from __future__ import annotations
@@ -26,17 +26,24 @@ from minilm.weights import shapes
 
 __all__ = ["Checkpoint", "newest", "save"]
 
-KEPT = 2  # the newest, and one to fall back on
+# The newest checkpoint, and one to go back to where that is damaged.
+KEPT = 2
 OPTIMIZER = "optimizer.safetensors"
 HEADER_LIMIT = 1 << 20
 
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """A run as it stood after a step: what model.restore takes, and what the run was told.
+    """A run after some step.
 
-    tokens: targets seen; run: the settings, plain JSON; skipped: one line for each newer checkpoint
-    that could not be read.
+    Attributes:
+        step: updates made.
+        tokens: targets seen.
+        config: the sizes of the model.
+        arrays: weights and Adam's averages, for `model.restore`.
+        tokenizer_bytes: the tokenizer's file, or None.
+        run: the settings of the run, plain JSON.
+        skipped: a line for each newer checkpoint that could not be read.
     """
 
     step: int
@@ -58,16 +65,30 @@ def save(
     run: Mapping[str, Any],
     tokenizer_bytes: bytes | None = None,
 ) -> Path:
-    """Write the checkpoint of a step into a run's folder, then drop all but the newest two.
+    """Write the checkpoint of a step, then remove all but the newest two.
 
-    Raises MinilmError where the disk refuses; the checkpoints before it are then untouched.
+    Args:
+        folder: the folder of the run.
+        model: as it is after the step.
+        step: updates made.
+        tokens: targets seen.
+        run: the settings of the run, plain JSON.
+        tokenizer_bytes: the tokenizer's file, or None.
+
+    Returns:
+        The folder of the checkpoint.
+
+    Raises:
+        MinilmError: the disk refuses; earlier checkpoints stay.
     """
     target = Path(folder) / f"step-{step:08d}"
     try:
         if target.exists():
-            if _whole(target):  # the same step of the same run: a resumed run that made no step
+            # A run that was resumed and made no step saves the same step again.
+            if _is_whole(target):
                 return target
-            shutil.rmtree(target, ignore_errors=True)  # damaged and passed over; the run has come to it again
+            # It was damaged and skipped, and the run has come to this step again.
+            shutil.rmtree(target, ignore_errors=True)
         arrays = model.snapshot()
         moments = {name: array for name, array in arrays.items() if name not in shapes(model.config)}
         write_model(
@@ -78,8 +99,10 @@ def save(
             extra={"training": {"step": step, "tokens": tokens, "run": dict(run)}},
             further={OPTIMIZER: arrays_to_bytes(moments)},
         )
-        reached = [path for path in _by_step(target.parent) if int(path.name[5:]) <= step]  # later: damaged
-    except OSError as error:  # write_model names its own; this is a folder that cannot be looked into
+        # Later steps than this one are damaged ones that were skipped.
+        reached = [path for path in _by_step(target.parent) if int(path.name[5:]) <= step]
+    # write_model turns its own errors into MinilmError; this one is of a folder that cannot be read.
+    except OSError as error:
         raise MinilmError(f"{target} cannot be written: {error.strerror}; free the disk, --resume") from None
     for old in reached[KEPT:]:
         shutil.rmtree(old, ignore_errors=True)
@@ -87,9 +110,10 @@ def save(
 
 
 def newest(folder: str | Path) -> Checkpoint:
-    """The newest complete checkpoint of a run's folder; left-overs of killed saves are removed.
+    """Read the newest checkpoint of a run; damaged ones are skipped, and left-overs of killed saves removed.
 
-    Damaged ones are passed over and named in `skipped`. Raises MinilmError where none can be read.
+    Raises:
+        MinilmError: there is no checkpoint that can be read.
     """
     folder = Path(folder)
     for partial in folder.glob(".step-*.partial"):
@@ -105,12 +129,12 @@ def newest(folder: str | Path) -> Checkpoint:
 
 
 def _by_step(folder: Path) -> list[Path]:
-    """The folders of checkpoints, the newest first."""
+    """Return the folders of checkpoints, the newest first."""
     found = [path for path in folder.glob("step-*") if re.fullmatch(r"step-\d{8,}", path.name)]
     return sorted(found, key=lambda path: int(path.name[5:]), reverse=True)
 
 
-def _whole(path: Path) -> bool:
+def _is_whole(path: Path) -> bool:
     try:
         _read(path, ())
     except (MinilmError, OSError):
@@ -119,25 +143,25 @@ def _whole(path: Path) -> bool:
 
 
 def _read(path: Path, skipped: tuple[str, ...]) -> Checkpoint:
-    held = read_model(path)
-    known = held.extra.get("training")
+    saved = read_model(path)
+    known = saved.extra.get("training")
     state = cast("dict[str, Any]", known if isinstance(known, dict) else {})
     if not isinstance(state.get("run"), dict):
         raise MinilmError(f"{path} is a model without the state of its training")
     if state.get("step") != int(path.name[5:]) or not isinstance(state.get("tokens"), int):
         raise MinilmError(f"{path} says it is step {state.get('step')}; its name says otherwise")
-    arrays = {**held.arrays, **_moments(path, held)}
+    arrays = {**saved.arrays, **_moments(path, saved)}
     return Checkpoint(
-        state["step"], state["tokens"], held.config, arrays, held.tokenizer_bytes, state["run"], skipped
+        state["step"], state["tokens"], saved.config, arrays, saved.tokenizer_bytes, state["run"], skipped
     )
 
 
-def _moments(path: Path, held: ModelFolder) -> dict[str, Array]:
-    """Adam's two moments of every weight and its count of updates: all there, fitting and finite.
+def _moments(path: Path, saved: ModelFolder) -> dict[str, Array]:
+    """Read Adam's two averages of every weight and its number of updates, and check them.
 
-    Weights in this file would take the place of those that were checked: any other name is refused.
+    Any other name is refused: weights in this file would replace those that were checked.
     """
-    sizes = shapes(held.config)
+    sizes = shapes(saved.config)
     limit = 2 * sum(8 * math.prod(shape) for shape in sizes.values()) + HEADER_LIMIT
     source = path / OPTIMIZER
     moments = arrays_from_bytes(read_further(path, OPTIMIZER, limit), str(source))

@@ -1,7 +1,7 @@
-"""Text to train on: files of one's own, or Storyland; each with a part held out.
+"""Text to train on: the user's files, or Storyland; each with a part held out for validation.
 
-A corpus is texts, not ids: the tokenizer comes later. Nothing of a text is changed but for a byte order
-mark at its start; newlines stay as they are.
+A corpus holds texts, not ids: the tokenizer comes later. A byte order mark at the start of a text is removed;
+all else stays, newlines included.
 """
 
 from __future__ import annotations
@@ -16,14 +16,19 @@ from minilm.training.storyland.stories import stories
 
 __all__ = ["Corpus", "from_files", "from_storyland", "from_texts"]
 
-HELD_OUT = 0.1  # the share at the end of a file that is never trained on
+# The share at the end of a text that is never trained on.
+HELD_OUT = 0.1
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """Documents to train on and documents held out.
+    """Documents to train on, and documents held out.
 
-    whole: the documents are short and are read from their beginning, never cut into windows.
+    Attributes:
+        name: for people.
+        train: the documents to train on.
+        held_out: the documents for validation.
+        whole: the documents are short; each is one row of a batch, not cut into windows.
     """
 
     name: str
@@ -35,16 +40,18 @@ class Corpus:
 
 
 def from_files(paths: Iterable[str | Path]) -> Corpus:
-    """Files of UTF-8 text, each one document; the last tenth of each is held out.
+    """Read files of UTF-8 text, each one document; the last tenth of each is held out.
 
-    Raises MinilmError for what is no file, cannot be read, is empty, or is not UTF-8 (with the byte offset).
+    Raises:
+        MinilmError: a file is missing, cannot be read, is empty, or is not UTF-8 (with the place of the
+        byte).
     """
     paths = [Path(path) for path in paths]
     return from_texts([_text(path) for path in paths], ", ".join(path.name for path in paths))
 
 
 def from_texts(texts: Sequence[str], name: str = "text") -> Corpus:
-    """Texts that are already in memory, each one document; the last tenth of each is held out.
+    """Make a corpus of texts, each one document; the last tenth of each is held out.
 
     >>> from_texts(["0123456789"]).held_out
     ('9',)
@@ -58,7 +65,13 @@ def from_texts(texts: Sequence[str], name: str = "text") -> Corpus:
 
 
 def from_storyland(count: int = 10_000, seed: int = 0, held_out: int = 200) -> Corpus:
-    """Stories of a seed, each one document; the held-out ones come from another seed."""
+    """Make a corpus of stories, each one document; the held-out ones come from another seed.
+
+    Args:
+        count: stories to train on.
+        seed: of the stories.
+        held_out: stories for validation.
+    """
     train = tuple(story.text for story in stories(seed, count))
     return Corpus("Storyland", train, tuple(story.text for story in stories(-1 - seed, held_out)), whole=True)
 

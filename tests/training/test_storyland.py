@@ -12,7 +12,7 @@ import tokenizer
 from minilm import builtin
 from minilm.errors import MinilmError
 from minilm.training.storyland.entropy import floor
-from minilm.training.storyland.grammar import Call, Grammar, Slot, parse
+from minilm.training.storyland.grammar import Call, Slot, StoryGrammar, parse_grammar
 from minilm.training.storyland.stories import stories, story, storyland
 
 SMALL = """
@@ -31,7 +31,7 @@ rule sound
 """
 
 
-def derivations(grammar: Grammar, text: str) -> list[tuple[float, dict]]:
+def derivations(grammar: StoryGrammar, text: str) -> list[tuple[float, dict]]:
     """Every derivation of a text, found from the text alone: -ln p and the facts."""
     words = text.split(" ")
 
@@ -108,17 +108,17 @@ def test_the_entropy_of_a_small_grammar_is_the_sum_worked_by_hand():
     by_hand = -sum(p * math.log(p) for p in outcomes)
     texts = [f"The cat, my cat, mews {tone}." for tone in ("softly", "loudly", "not at all")]
     texts += ["The dog, my dog, barks all night.", "A cat is here.", "A dog is here."]
-    found = floor(parse(SMALL))
+    found = floor(parse_grammar(SMALL))
     assert sum(outcomes) == pytest.approx(1)
     assert found.nats == pytest.approx(by_hand, abs=1e-12)
     assert found.characters == pytest.approx(sum(p * len(t) for p, t in zip(outcomes, texts, strict=True)))
-    assert {told.text for told in stories(0, 300, parse(SMALL))} == set(texts)
+    assert {told.text for told in stories(0, 300, parse_grammar(SMALL))} == set(texts)
     codec = tokenizer.train(lines=texts * 3, vocab_size=300)
     tokens = [len(codec.encode(text)) + 1 for text in texts]
     by_hand = sum(p * n for p, n in zip(outcomes, tokens, strict=True))
-    assert floor(parse(SMALL), codec).tokens == pytest.approx(by_hand, abs=1e-9)
+    assert floor(parse_grammar(SMALL), codec).tokens == pytest.approx(by_hand, abs=1e-9)
     for p, text in zip(outcomes, texts, strict=True):
-        assert [nats for nats, _ in derivations(parse(SMALL), text)] == [pytest.approx(-math.log(p))]
+        assert [nats for nats, _ in derivations(parse_grammar(SMALL), text)] == [pytest.approx(-math.log(p))]
 
 
 def test_the_exact_floor_agrees_with_the_mean_over_many_stories():
@@ -176,4 +176,4 @@ def test_a_story_is_a_pure_function_of_seed_and_number():
 )
 def test_a_grammar_that_cannot_be_read_says_where(text, part):
     with pytest.raises(MinilmError, match=part):
-        parse(text)
+        parse_grammar(text)

@@ -11,8 +11,7 @@ from minilm.records import ModelConfig, ParameterNorms, TrainStep
 from minilm.training.batches import Batches
 from minilm.training.fit import Schedule, fit
 from minilm.training.step import norm
-from minilm.training.timeline.session import open_session
-from minilm.training.timeline.timeline import Timeline
+from minilm.training.timeline.timeline import Timeline, open_train_session
 from minilm.training.timeline.token_losses import batch_rows, facts_of, surprised
 
 CODEC = FakeCodec(20)
@@ -94,10 +93,10 @@ def test_facts_of_arrays_as_text():
     assert shown.splitlines()[1].split() == ["kernel", "2", "×", "2", "5", "-4", "3", "50%"]
 
 
-def test_a_session_keeps_every_line_where_it_was():
+def test_a_session_keeps_every_branch_where_it_was():
     config = ModelConfig(20, 5, 6, seed=1)
     batches = Batches([np.random.default_rng(3).integers(4, 20, 300)], 3, 8)
-    session = open_session(Timeline(backends.create("numpy", config), batches, Schedule(1e-2, 9)))
+    session = open_train_session(Timeline(backends.create("numpy", config), batches, Schedule(1e-2, 9)))
     session = session.moved(session.here.jump(4)).branched()
     session = session.moved(session.here.with_rate(0.3).next())
     assert (session.current, session.here.index, session.line("trunk").index) == ("b1", 5, 4)

@@ -11,7 +11,7 @@ from minilm.cli.debug.train_inspect import INSPECT
 from minilm.cli.debug.train_navigate import NAVIGATE, TrainState, prompt_line
 from minilm.cli.options.request import takes
 from minilm.cli.options.training import TimelineOptions, timeline_options
-from minilm.training.timeline.session import open_session
+from minilm.training.timeline.timeline import open_train_session
 
 __all__ = ["DebugTrainRequest", "command"]
 
@@ -45,5 +45,5 @@ def command(request: DebugTrainRequest) -> None:
     training, timeline = request.start()
     steps = timeline.last - timeline.first
     say(f"{steps} steps of {training.model.name}; help lists the commands, quit ends")
-    state = TrainState(open_session(timeline), training.codec)
+    state = TrainState(open_train_session(timeline), training.codec)
     run_commands((*NAVIGATE, *INSPECT), state, prompt_line, read)

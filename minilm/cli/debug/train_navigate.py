@@ -11,8 +11,7 @@ from minilm.errors import MinilmError
 from minilm.faces import text
 from minilm.faces.visible import quoted
 from minilm.storage.model_folder import write_model
-from minilm.training.timeline.session import TrainSession
-from minilm.training.timeline.timeline import Timeline
+from minilm.training.timeline.timeline import Timeline, TrainSession
 from tokenizer import Tokenizer
 
 __all__ = ["NAVIGATE", "TrainState", "prompt_line"]

@@ -1,7 +1,7 @@
-"""The true entropy of a story grammar, exactly: what no model can get below.
+"""The exact entropy of a story grammar: the lowest loss that a model of its stories can reach.
 
-A story is its derivation, so its expected nats are the sum of what every choice costs on average. By
-linearity of expectation each word is averaged over the facts that it mentions, and over no others.
+The entropy of a story is the sum of the entropies of its choices, H = -sum of p ln p for each. Expectation is
+linear, so each word is averaged over the facts that it mentions and over no others.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 
 from minilm.protocols import TextCodec
 from minilm.records import Array
-from minilm.training.storyland.grammar import Alternative, Call, Entry, Grammar, Slot, Word
+from minilm.training.storyland.grammar import Alternative, Call, Entry, Slot, StoryGrammar, Word
 
 __all__ = ["Floor", "floor"]
 
@@ -28,7 +28,13 @@ Option = TypeVar("Option", Entry, Alternative)
 
 @dataclass(frozen=True)
 class Floor:
-    """Expected nats, tokens (the end token is one) and characters of a story."""
+    """The expected size of a story.
+
+    Attributes:
+        nats: its entropy.
+        tokens: its tokens, the end token included.
+        characters: its characters.
+    """
 
     nats: float
     tokens: float
@@ -45,11 +51,13 @@ class Floor:
         return self.nats / self.characters
 
 
-def floor(grammar: Grammar, codec: TextCodec | None = None) -> Floor:
-    """The entropy of a grammar's stories under a tokenizer; without one, a token is a character.
+def floor(grammar: StoryGrammar, codec: TextCodec | None = None) -> Floor:
+    """Return the entropy of a grammar's stories, and their expected tokens and characters.
 
-    The tokenizer must not join letters across a space (SentencePiece's default): then the tokens of a
-    story are the tokens of its words, and their expected number is a sum too.
+    Args:
+        grammar: the grammar.
+        codec: the tokenizer; None counts a character as a token. It must not join letters across a space
+            (SentencePiece's default), so that the tokens of a story are the tokens of its words.
     """
     count = len if codec is None else _tokens(codec)
     nats, tokens, characters = _Average(grammar, count).rule("story", frozenset(), first=True)
@@ -57,7 +65,7 @@ def floor(grammar: Grammar, codec: TextCodec | None = None) -> Floor:
 
 
 def _tokens(codec: TextCodec) -> Callable[[str], int]:
-    """How many tokens a word of a story is, a space before it or not."""
+    """Return a function that counts the tokens of a word, with or without a space before it."""
     alone = len(codec.encode("x"))
 
     @cache
@@ -68,13 +76,13 @@ def _tokens(codec: TextCodec) -> Callable[[str], int]:
 
 
 class _Average:
-    """Expected (nats, tokens, characters); facts stay open until a word mentions them."""
+    """Compute expected (nats, tokens, characters); a fact stays open until a word mentions it."""
 
-    def __init__(self, grammar: Grammar, count: Callable[[str], int]) -> None:
+    def __init__(self, grammar: StoryGrammar, count: Callable[[str], int]) -> None:
         self.grammar, self.count = grammar, count
 
     def rule(self, name: str, open_facts: frozenset[str], first: bool) -> Array:
-        """A rule, from the draw of its own facts to its last word; `first`: it begins the story."""
+        """Average a rule, from the draw of its facts to its last word; `first`: it begins the story."""
         rule = self.grammar.rules[name]
         drawn = sum(_entropy(self.grammar.lists[fact]) for fact in rule.facts)
         total = np.array([drawn + _entropy(rule.alternatives), 0.0, 0.0])
@@ -84,7 +92,7 @@ class _Average:
         return total
 
     def element(self, element: Word | Call, open_facts: frozenset[str], first: bool) -> Array:
-        """A rule that is called, or a word averaged over the facts that it mentions."""
+        """Average a called rule, or a word over the facts that it mentions."""
         if isinstance(element, Call):
             return self.rule(element.rule, open_facts, first)
         names = sorted(open_facts & _mentions(element))
@@ -95,7 +103,7 @@ class _Average:
         return total
 
     def word(self, parts: Sequence[str | Slot], facts: Facts, begun: str) -> Array:
-        """The rest of a word after what is begun, averaged over the words that its slots may draw."""
+        """Average the rest of a word, after the text `begun`, over the entries that its slots may draw."""
         if not parts:
             return np.array([0.0, sum(map(self.count, _words(begun))), len(begun)])
         part, *rest = parts
@@ -109,7 +117,7 @@ class _Average:
 
 
 def _words(text: str) -> Iterator[str]:
-    """Words with the space before them: what the tokenizer sees as one unit.
+    """Yield words with the space before them: each is one unit for the tokenizer.
 
     >>> list(_words(" by the sea"))
     [' by', ' the', ' sea']
@@ -125,6 +133,7 @@ def _shares(options: Sequence[Option]) -> Iterator[tuple[float, Option]]:
 
 
 def _entropy(options: Sequence[Option]) -> float:
+    # H = -sum of p ln p
     return -sum(p * log(p) for p, _ in _shares(options))
 
 

@@ -1,6 +1,6 @@
-"""A story grammar as values: lists of words, rules, and facts that are drawn once and needed again.
+"""A story grammar as a value: lists of words, rules, and facts that are drawn once and used again.
 
-It reads the notation explained at the top of storyland.grammar; it draws nothing and measures nothing.
+`parse_grammar` reads the notation that the top of storyland.grammar explains. Nothing is drawn here.
 """
 
 from __future__ import annotations
@@ -11,25 +11,38 @@ from dataclasses import dataclass
 
 from minilm.errors import MinilmError
 
-__all__ = ["Alternative", "Call", "Entry", "Grammar", "Rule", "Slot", "Word", "parse"]
+__all__ = ["Alternative", "Call", "Entry", "Rule", "Slot", "StoryGrammar", "Word", "parse_grammar"]
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One entry of a list: its text, its weight, and what its table says of it, by column."""
+    """One entry of a list.
+
+    Attributes:
+        text: what it reads.
+        weight: how often it is drawn, relative to the other entries.
+        columns: pairs of a column's name and the entry's text in it.
+    """
 
     text: str
     weight: float = 1.0
     columns: tuple[tuple[str, str], ...] = ()
 
     def value(self, column: str) -> str:
-        """The text itself for "", else what stands in that column."""
+        """Return the text of a column; for "" the entry's own text."""
         return dict(self.columns)[column] if column else self.text
 
 
 @dataclass(frozen=True)
 class Slot:
-    """A hole in a word: `source` is a fact or a list; `key` (fact, column) completes a list's name."""
+    """A gap in a word, to be filled from an entry.
+
+    Attributes:
+        source: the name of a fact, or of a list that is drawn from.
+        column: the column that is written; "" for the entry's own text.
+        key: (fact, column), whose text completes the name of the list: `source/text`.
+        capital: write the first letter as a capital.
+    """
 
     source: str
     column: str = ""
@@ -37,7 +50,7 @@ class Slot:
     capital: bool = False
 
     def write(self, entry: Entry) -> str:
-        """What the slot shows of an entry.
+        """Return what the slot writes for an entry.
 
         >>> Slot("sky", capital=True).write(Entry("blue"))
         'Blue'
@@ -48,21 +61,21 @@ class Slot:
 
 @dataclass(frozen=True)
 class Word:
-    """Literal text and slots that stand together between two spaces, punctuation and all."""
+    """Text and slots between two spaces, punctuation included."""
 
     parts: tuple[str | Slot, ...]
 
 
 @dataclass(frozen=True)
 class Call:
-    """A place where another rule puts its whole words."""
+    """A place that another rule fills with whole words."""
 
     rule: str
 
 
 @dataclass(frozen=True)
 class Alternative:
-    """One way to write a rule, and its weight."""
+    """One way to write a rule: how often it is drawn, and its words and calls."""
 
     weight: float
     elements: tuple[Word | Call, ...]
@@ -70,28 +83,28 @@ class Alternative:
 
 @dataclass(frozen=True)
 class Rule:
-    """The facts that a rule draws before its first word, and its alternatives."""
+    """A rule: the facts that it draws before its first word, and its alternatives."""
 
     facts: tuple[str, ...]
     alternatives: tuple[Alternative, ...]
 
 
 @dataclass(frozen=True)
-class Grammar:
+class StoryGrammar:
     """Lists and rules by name; a text begins with the rule "story"."""
 
     lists: Mapping[str, tuple[Entry, ...]]
     rules: Mapping[str, Rule]
 
     def entries(self, slot: Slot, facts: Mapping[str, Entry]) -> tuple[Entry, ...]:
-        """The entries that a drawing slot chooses from, given the facts so far."""
+        """Return the entries that a slot is drawn from, given the facts so far."""
         return self.lists[slot.source + ("/" + facts[slot.key[0]].value(slot.key[1]) if slot.key else "")]
 
 
-def parse(text: str) -> Grammar:
-    """Read a grammar; raises MinilmError with the line where it cannot be read.
+def parse_grammar(text: str) -> StoryGrammar:
+    """Read a grammar; MinilmError names the line that cannot be read.
 
-    >>> parse("list sky\\n  blue / grey\\nrule story\\n  The sky is {sky}.").lists["sky"][1].text
+    >>> parse_grammar("list sky\\n  blue / grey\\nrule story\\n  The sky is {sky}.").lists["sky"][1].text
     'grey'
     """
     lists: dict[str, list[Entry]] = {}
@@ -116,7 +129,7 @@ def parse(text: str) -> Grammar:
                 f"Grammar line {number} is neither a list, a rule nor indented: {line.strip()!r}"
             )
     made = {name: Rule(facts, tuple(alternatives)) for name, (facts, alternatives) in rules.items()}
-    grammar = Grammar({name: tuple(entries) for name, entries in lists.items()}, made)
+    grammar = StoryGrammar({name: tuple(entries) for name, entries in lists.items()}, made)
     _check(grammar)
     return grammar
 
@@ -153,8 +166,8 @@ def _slot(text: str) -> Slot:
     return Slot(source, column, None, capital)
 
 
-def _check(grammar: Grammar) -> None:
-    """Raise MinilmError where a text calls a rule or names a list that does not exist."""
+def _check(grammar: StoryGrammar) -> None:
+    """Raise MinilmError where a rule calls a rule or names a list that does not exist."""
     lists = set(grammar.lists) | {name.partition("/")[0] for name in grammar.lists}
     for name, rule in grammar.rules.items():
         for element in (element for each in rule.alternatives for element in each.elements):

@@ -1,7 +1,7 @@
-"""Storyland: as many small stories as asked, from a seed, each with its own probability.
+"""Storyland: small stories from a seed, as many as asked, each with its exact probability.
 
-The words are in storyland.grammar. A text has exactly one derivation, so what the derivation's choices
-cost in nats is what the text costs. Reading the notation is grammar.py's, the exact floor entropy.py's.
+The words are in storyland.grammar. A story can be derived from it in one way only. So the probability of a
+story is the product of the probabilities of its choices: -ln p = sum over choices of -ln p(choice).
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from minilm.training.storyland.grammar import (
     Alternative,
     Call,
     Entry,
-    Grammar,
     Rule,
     Slot,
+    StoryGrammar,
     Word,
-    parse,
+    parse_grammar,
 )
 
 __all__ = ["Story", "stories", "story", "storyland"]
@@ -34,7 +34,7 @@ __all__ = ["Story", "stories", "story", "storyland"]
 
 @dataclass(frozen=True)
 class Story:
-    """A text, and the nats that its choices cost: -ln of its probability."""
+    """A story: its text, and -ln of its probability, in nats."""
 
     text: str
     nats: float
@@ -43,13 +43,13 @@ class Story:
 
 
 @cache
-def storyland() -> Grammar:
-    """The built-in grammar."""
-    return parse(files("minilm.training.storyland").joinpath("storyland.grammar").read_text("utf-8"))
+def storyland() -> StoryGrammar:
+    """Return the built-in grammar."""
+    return parse_grammar(files("minilm.training.storyland").joinpath("storyland.grammar").read_text("utf-8"))
 
 
-def story(seed: int, number: int, grammar: Grammar | None = None) -> Story:
-    """Story `number` of a seed: the same on every call and every machine.
+def story(seed: int, number: int, grammar: StoryGrammar | None = None) -> Story:
+    """Return story `number` of a seed: the same on every call and every machine.
 
     >>> story(0, 1).text == story(0, 1).text != story(0, 2).text
     True
@@ -57,15 +57,15 @@ def story(seed: int, number: int, grammar: Grammar | None = None) -> Story:
     return _Telling(grammar or storyland(), generator(seed, "story", number)).tell()
 
 
-def stories(seed: int, count: int, grammar: Grammar | None = None) -> Iterator[Story]:
-    """The first `count` stories of a seed."""
+def stories(seed: int, count: int, grammar: StoryGrammar | None = None) -> Iterator[Story]:
+    """Yield the first `count` stories of a seed."""
     return (story(seed, number, grammar) for number in range(count))
 
 
 class _Telling:
-    """One story while it is told: the words so far and the nats of the choices made."""
+    """One story while it is told: the words so far, and -ln of the probability of its choices."""
 
-    def __init__(self, grammar: Grammar, rng: np.random.Generator) -> None:
+    def __init__(self, grammar: StoryGrammar, rng: np.random.Generator) -> None:
         self.grammar, self.rng = grammar, rng
         self.words: list[str] = []
         self.nats = 0.0
@@ -75,9 +75,10 @@ class _Telling:
         return Story(" ".join(self.words), self.nats)
 
     def choose(self, options: Sequence[Entry] | Sequence[Alternative]) -> int:
-        heights = list(accumulate(option.weight for option in options))
-        chosen = bisect_right(heights, self.rng.random() * heights[-1])
-        self.nats -= math.log(options[chosen].weight / heights[-1])
+        cumulative = list(accumulate(option.weight for option in options))
+        chosen = bisect_right(cumulative, self.rng.random() * cumulative[-1])
+        # -ln p(choice) = -ln(weight / sum of weights)
+        self.nats -= math.log(options[chosen].weight / cumulative[-1])
         return chosen
 
     def rule(self, name: str, facts: Mapping[str, Entry]) -> None:

@@ -1,7 +1,7 @@
-"""Where a training shall stop: `grad_norm > 5`, `loss rises 3 times`, `nan`, `token 'dragon' seen`.
+"""Breakpoints of a training: `grad_norm > 5`, `loss rises 3 times`, `nan`, `token 'dragon' seen`.
 
-The two phrases are other spellings of functions: rises('loss', 3) and seen('dragon'); all else is the
-grammar of conditions.py over the names below.
+The two phrases are other spellings of functions: rises('loss', 3) and seen('dragon'). All else is the
+language of conditions.py over the names below.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ NAMES: dict[str, tuple[str, Callable[[TrainStep], Any]]] = {
     "tokens": ("targets seen so far", lambda s: s.tokens),
     "nan": ("whether a number is not finite; the step is stopped before", lambda s: not _finite(s)),
 }
-"""What a condition may speak of: name -> (meaning, how it is read off a step)."""
+"""The names of a condition: name -> (meaning, function that reads it from a step)."""
 
 FUNCTIONS = {
     "rises": "rises('loss', 3), or loss rises 3 times: each of the last 3 steps was above the one before",
@@ -56,10 +56,17 @@ _PHRASE = re.compile(
 
 
 def condition_on_training(text: str, codec: TextCodec | None = None) -> Condition:
-    """A condition on a step. Raises MinilmError that says what was not understood.
+    """Read a condition on a training step.
 
     >>> condition_on_training("grad_norm > 5 or loss rises 3 times").text
     'grad_norm > 5 or loss rises 3 times'
+
+    Args:
+        text: the condition.
+        codec: the tokenizer, for conditions that name words.
+
+    Raises:
+        MinilmError: the text cannot be read; it names the part.
     """
     spelt = _PHRASE.sub(_as_function, text)
     condition = conditions.parse(spelt, NAMES, FUNCTIONS)
@@ -75,18 +82,24 @@ def _as_function(match: re.Match[str]) -> str:
 
 
 def speaks_of_nan(condition: Condition) -> bool:
-    """Whether a condition names nan, outside of quotes."""
+    """Return True where a condition names nan, outside of quotes."""
     return re.search(r"\bnan\b", re.sub(_TEXT, "", condition.text)) is not None
 
 
 def holds(condition: Condition, steps: Sequence[TrainStep], codec: TextCodec | None = None) -> bool:
-    """Whether a condition holds at the last of these steps; those before it are what came before."""
+    """Return True where a condition holds at the last of these steps.
+
+    Args:
+        condition: from `condition_on_training`.
+        steps: the steps up to now, the oldest first.
+        codec: the tokenizer, for conditions that name words.
+    """
 
     def look_up(name: str, arguments: tuple[Any, ...]) -> Any:
         if name in NAMES:
             return NAMES[name][1](steps[-1])
         if name in ("rises", "falls"):
-            return _runs(steps, arguments, 1 if name == "rises" else -1)
+            return _goes_one_way(steps, arguments, 1 if name == "rises" else -1)
         if name == "seen":
             return _seen(steps[-1], arguments, codec)
         norms = steps[-1].norms or {}
@@ -97,8 +110,8 @@ def holds(condition: Condition, steps: Sequence[TrainStep], codec: TextCodec | N
     return condition(look_up)
 
 
-def _runs(steps: Sequence[TrainStep], arguments: tuple[Any, ...], sign: int) -> bool:
-    """Whether a name's value went one way at each of the last n steps."""
+def _goes_one_way(steps: Sequence[TrainStep], arguments: tuple[Any, ...], sign: int) -> bool:
+    """Return True where a value rose (sign 1) or fell (-1) at each of the last n steps."""
     if len(arguments) != 2 or arguments[0] not in NAMES or not _is_count(arguments[1]):
         raise MinilmError(f"rises and falls take a name and a whole number from 1, got {list(arguments)}")
     name, times = arguments
@@ -126,7 +139,7 @@ def _seen(step: TrainStep, arguments: tuple[Any, ...], codec: TextCodec | None) 
 
 
 def _row(step: TrainStep, number: int) -> list[int]:
-    """A row's inputs and, where it was watched, its last target."""
+    """Return the inputs of a row and, in a watched step, its last target."""
     ids = step.ids[number].tolist()
     if step.targets is None:
         return ids

@@ -1,6 +1,6 @@
-"""The gate microscope: i, f, g, o, c and h of every token, at one place of a training or at many.
+"""The gates, the cell and the hidden state of every token, at one place of a training or at many.
 
-The layers are fused and show no gates; a model recomputes them from its weights and refuses them where
+A framework's fused layer shows no gates. A backend recomputes them from the weights, and refuses them where
 they do not give the layer's own output (backends/gates.py).
 """
 
@@ -23,9 +23,17 @@ __all__ = ["GateMoment", "GateRow", "gate_moment", "gates_through"]
 
 @dataclass(frozen=True, slots=True)
 class GateRow:
-    """One token of a moment: the mean of each gate over H, the norms of cell and hidden state.
+    """One token of a GateMoment in numbers.
 
-    saturated: share of i, f and o below 0.1 or above 0.9, as in minilm.inside.
+    Attributes:
+        id: the token.
+        i: the mean of the input gate over H; f, g and o likewise.
+        f: the forget gate.
+        g: the candidate.
+        o: the output gate.
+        c: the Euclidean norm of the cell.
+        h: the Euclidean norm of the hidden state.
+        saturated: the share of i, f and o below 0.1 or above 0.9, as in minilm.inside.
     """
 
     id: int
@@ -40,7 +48,19 @@ class GateRow:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GateMoment:
-    """One layer's inside while it reads some ids (T,), after `index` updates: each array is (T, H)."""
+    """The inside of one layer while it reads some ids.
+
+    Attributes:
+        index: updates that the model has had.
+        layer: the layer, from 0.
+        ids: what it reads (T,).
+        i: the input gate (T, H), after the sigmoid.
+        f: the forget gate (T, H).
+        g: the candidate (T, H), after the tanh.
+        o: the output gate (T, H).
+        c: the cell (T, H).
+        h: the hidden state (T, H).
+    """
 
     index: int
     layer: int
@@ -55,7 +75,7 @@ class GateMoment:
     __repr__ = one_line
 
     def rows(self) -> list[GateRow]:
-        """A row for every token."""
+        """Return a row for every token."""
         outer = np.concatenate([self.i, self.f, self.o], axis=1)
         saturated = ((outer < CLOSED) | (outer > OPEN)).mean(axis=1)
         columns = [array.mean(axis=1) for array in (self.i, self.f, self.g, self.o)]
@@ -67,9 +87,16 @@ class GateMoment:
 def gate_moment(
     model: LanguageModel, ids: Sequence[int] | Array, layer: int = 0, index: int = 0
 ) -> GateMoment:
-    """The inside of one layer while the model reads ids from a fresh state.
+    """Return the inside of one layer while the model reads ids from a fresh state.
 
-    Raises MinilmError for a layer that is not there, and where the recomputed gates miss the layer's output.
+    Args:
+        model: one that answers with gates.
+        ids: what it reads (T,).
+        layer: the layer, from 0.
+        index: updates that the model has had, for the record.
+
+    Raises:
+        MinilmError: there is no such layer, or the recomputed gates do not give the layer's output.
     """
     if layer < 0:
         raise MinilmError(f"Layers are numbered from 0, got {layer}")
@@ -82,6 +109,6 @@ def gate_moment(
 def gates_through(
     timeline: Timeline, ids: Sequence[int] | Array, steps: Iterable[int], layer: int = 0
 ) -> Iterator[GateMoment]:
-    """The same ids read at several places of a training, by the number of updates made."""
+    """Read the same ids at several places of a training, each given by its number of updates."""
     for index in steps:
         yield gate_moment(timeline.jump(index).model, ids, layer, index)

@@ -1,7 +1,8 @@
-"""What a training is told for every step, and the changes that make a branch of it.
+"""The plan of a training: the batch and the rate of every step, and the changes that make a branch.
 
-A plan is a value, and everything that happens in a training follows from it. So two plans that agree before
-a step have equal weights there, and a branch shares its past with the trunk.
+A plan is a value, and everything that happens in a training follows from it. So two plans that are equal up
+to a step give equal weights there, and a branch shares its past with the trunk. Steps are numbered from 0, by
+the updates made before them.
 """
 
 from __future__ import annotations
@@ -19,7 +20,12 @@ __all__ = ["Change", "NewRate", "OtherBatch", "Plan"]
 
 @dataclass(frozen=True)
 class NewRate:
-    """From step `step` (updates made before it) on, this learning rate; None: the schedule's again."""
+    """A change: another learning rate from a step on.
+
+    Attributes:
+        step: the first step with it, from 0.
+        rate: the rate; None for the schedule's again.
+    """
 
     step: int
     rate: float | None
@@ -31,7 +37,12 @@ class NewRate:
 
 @dataclass(frozen=True)
 class OtherBatch:
-    """In step `step` alone, another batch: one of the order by its number from 0, or one of one's own."""
+    """A change: another batch in one step.
+
+    Attributes:
+        step: the step, from 0.
+        batch: the number of another step of the plan, from 0, or a batch of your own.
+    """
 
     step: int
     batch: int | Batch
@@ -46,9 +57,13 @@ Change = NewRate | OtherBatch
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """The batches, the schedule and the clip of a training, and what was changed underway.
+    """What a training does in every step.
 
-    Steps are numbered by the updates made before them, from 0.
+    Attributes:
+        batches: the batch of every step.
+        schedule: the learning rate of every step.
+        clip: the largest global norm of the gradients; None does not clip.
+        changes: what differs from the above in this branch.
     """
 
     batches: Batches
@@ -59,23 +74,23 @@ class Plan:
     __repr__ = one_line
 
     def rate(self, step: int) -> float:
-        """The learning rate of a step."""
+        """Return the learning rate of a step."""
         rates = [c for c in self.changes if isinstance(c, NewRate) and c.step <= step]
         newest = max(rates, key=lambda change: change.step, default=None)
         return self.schedule.at(step) if newest is None or newest.rate is None else newest.rate
 
     def batch(self, step: int) -> Batch:
-        """The batch of a step."""
+        """Return the batch of a step."""
         others = [c.batch for c in self.changes if isinstance(c, OtherBatch) and c.step == step]
         other = others[-1] if others else step
         return self.batches.batch(other) if isinstance(other, int) else other
 
     def history(self, step: int) -> tuple[Change, ...]:
-        """The changes that weights after `step` updates have felt; equal histories mean equal weights."""
+        """Return the changes that happen in the first `step` updates; equal histories mean equal weights."""
         return tuple(change for change in self.changes if change.step < step)
 
     def changed(self, change: Change) -> Plan:
-        """The plan with one more change; what was changed later, or alike at that step, no longer counts."""
+        """Return the plan with one more change; later ones, and one of its kind at its step, are dropped."""
         if isinstance(change, NewRate) and change.rate is not None and not 0 <= change.rate < math.inf:
             raise MinilmError(f"The learning rate must be 0 or more and finite, got {change.rate}")
         if isinstance(change, OtherBatch) and isinstance(change.batch, int) and change.batch < 0:

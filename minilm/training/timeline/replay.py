@@ -1,7 +1,7 @@
-"""A model that can be brought to any place of its training, bit for bit: the nearest snapshot, then again.
+"""Replay: bring a model to any place of its training, bit for bit.
 
-Batches, rates and dropout masks are functions of the step, so nothing but the weights and moments is kept.
-Where somebody stands and what he may change is timeline.py's.
+It restores the nearest snapshot before the place and makes the updates after it once more. Batches, rates and
+dropout masks are functions of the step, so a snapshot holds nothing but the weights and Adam's averages.
 """
 
 from __future__ import annotations
@@ -21,14 +21,16 @@ from minilm.training.timeline.snapshots import BUDGET, Snapshots
 
 __all__ = ["Replay"]
 
-REMEMBERED = 4  # steps between the places that are remembered in a replay
+# Steps between the places that a replay keeps in memory.
+REMEMBERED = 4
 
-TOKENS = "timeline.tokens"  # targets seen, beside the arrays of a snapshot
+# The name of the number of targets seen, beside the arrays of a snapshot.
+TOKENS = "timeline.tokens"
 
 
 @dataclass(frozen=True)
 class _Place:
-    """Where the model stands: the changes it has felt, updates made, targets seen."""
+    """Where the model is: the changes that it has had, updates made, targets seen."""
 
     history: tuple[Change, ...]
     step: int
@@ -36,9 +38,14 @@ class _Place:
 
 
 class Replay:
-    """The model, its snapshots and the records of every step that it has made.
+    """A model, its snapshots, and the record of every step that it has made.
 
-    The model belongs to it: who trains it otherwise must bring it back with `forget`.
+    Nobody else may train the model; where somebody has, `forget` must be called.
+
+    Attributes:
+        start: updates made when it began.
+        snapshots: the snapshots.
+        records: the record of a step, by the changes before it and its number from 1.
     """
 
     def __init__(
@@ -62,12 +69,12 @@ class Replay:
         self.snapshots.keep((), start, {**first, TOKENS: np.array(tokens)})
 
     def forget(self) -> None:
-        """Take the model's weights for unknown, and drop what is in memory: `bring` begins at a snapshot."""
+        """Treat the weights of the model as unknown, so that the next `bring` begins at a snapshot."""
         self._at = None
         self._recent.clear()
 
     def bring(self, plan: Plan, step: int) -> Trainable:
-        """The model after `step` updates of a plan."""
+        """Return the model after `step` updates of a plan."""
         place = self._approach(plan, step)
         while place.step < step:
             watch = (plan.history(place.step + 1), place.step + 1) not in self.records
@@ -77,17 +84,18 @@ class Replay:
         return self._model
 
     def record(self, plan: Plan, step: int) -> TrainStep:
-        """The record of the update that led to `step` updates, replayed where it was not watched."""
+        """Return the record of update number `step`, from 1; the step is replayed where there is none."""
         key = (plan.history(step), step)
         if key not in self.records:
             self.bring(plan, step)
-        if key not in self.records:  # its snapshot was kept by an earlier run
+        # An earlier run kept the snapshot of this place, so that no step was replayed to get here.
+        if key not in self.records:
             self.bring(plan, step - 1)
             self._move(plan, self._approach(plan, step - 1), watch=True)
         return self.records[key]
 
     def known(self, plan: Plan, step: int) -> list[TrainStep]:
-        """The records at hand that led to `step` updates, oldest first, without replaying any."""
+        """Return the records that led to `step` updates, the oldest first, as far as there are any."""
         found: list[TrainStep] = []
         while (record := self.records.get((plan.history(step), step))) is not None:
             found.append(record)
@@ -95,11 +103,11 @@ class Replay:
         return found[::-1]
 
     def gradients(self, plan: Plan, step: int) -> Gradients:
-        """The gradients of the next batch after `step` updates, before any update; the model stays there."""
+        """Return the gradients of the next batch after `step` updates; the model is not updated."""
         return batch_gradients(self.bring(plan, step), plan.batch(step), plan.batches.seed, step)
 
     def updates(self, plan: Plan, step: int) -> dict[str, Array]:
-        """What the next update would add to every weight; the model is put back as it was."""
+        """Return what the next update would add to every weight; the model is put back as it was."""
         gradients = self.gradients(plan, step)
         before = self._model.snapshot()
         place, self._at = self._at, None
@@ -110,7 +118,7 @@ class Replay:
         return found
 
     def _approach(self, plan: Plan, step: int) -> _Place:
-        """Take the nearest place not after `step`: where the model stands, a recent one, or a snapshot."""
+        """Go to the nearest place not after `step`: the model's own, one in memory, or a snapshot."""
         here = self._at
         if here is not None and (plan.history(step), step) == (here.history, here.step):
             return here
@@ -127,7 +135,7 @@ class Replay:
         return self._at
 
     def _remember(self, place: _Place) -> None:
-        """While replaying: every fourth place on the way, so that stepping back from there is quick."""
+        """Keep every fourth place of a replay in memory, so that stepping back from there is quick."""
         if place.step % REMEMBERED:
             return
         self._recent[place.history, place.step] = self._arrays(place)
@@ -135,8 +143,10 @@ class Replay:
             del self._recent[next(iter(self._recent))]
 
     def _move(self, plan: Plan, place: _Place, watch: bool) -> _Place:
+        """Make one update, and keep its record and its snapshot where they are due."""
         batch, step = plan.batch(place.step), place.step
-        self._at = None  # whatever happens now, the weights are known again only when it is over
+        # Where the step fails, the weights are unknown.
+        self._at = None
         record = one_step(
             self._model,
             batch,
@@ -159,7 +169,7 @@ class Replay:
 
 
 def _identity(model: Trainable, plan: Plan, start: int, first: Mapping[str, Array]) -> str:
-    """A name for all that a training follows from: a folder serves the same one again, and no other."""
+    """Return a name that only the same training has: its folder of snapshots serves no other one."""
     digest = hashlib.blake2b(digest_size=8)
     b = plan.batches
     dtype = first["embedding"].dtype

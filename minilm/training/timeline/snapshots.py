@@ -1,7 +1,7 @@
-"""Snapshots of a training, spaced to a budget of bytes, in memory or in a folder.
+"""Snapshots of a training, in memory or in a folder, as many as a budget of bytes allows.
 
-A snapshot is found by the history of changes that led to it and its step. Files are whole or absent, and
-their digests are checked when they are read; one that is damaged is passed over, for another is before it.
+A snapshot is found by its step and by the changes that led to it. Files are whole or absent, and their
+digests are checked when they are read. A damaged one is skipped, because the snapshot before it serves too.
 """
 
 from __future__ import annotations
@@ -20,86 +20,112 @@ from minilm.training.timeline.plan import Change, OtherBatch
 
 __all__ = ["BUDGET", "Snapshots"]
 
-BUDGET = 290_000_000  # bytes that all snapshots together may take
+BUDGET = 290_000_000
+"""Bytes that all snapshots together may take."""
 
-CLOSEST = 8  # steps between two snapshots at least: nearer ones would cost more than a replay
+# The fewest steps between two snapshots: nearer ones would cost more time than a replay.
+CLOSEST = 8
 
 Key = tuple[tuple[Change, ...], int]
 
 
 class Snapshots:
-    """What has been kept of one training, and when to keep more.
+    """The snapshots of one training, and the rule when to keep more.
 
-    every: steps between two snapshots; it doubles, and every second one goes, when the budget is used up.
+    Attributes:
+        every: steps between two snapshots. When the budget is used up it doubles, and every second snapshot
+            is dropped.
+        damaged: a line for each snapshot that could not be read.
     """
 
     def __init__(self, size: int, steps: int, folder: str | Path | None = None, budget: int = BUDGET) -> None:
-        """size: bytes of one snapshot; steps: of the whole training."""
+        """Start without a snapshot.
+
+        Args:
+            size: bytes of one snapshot.
+            steps: steps of the whole training.
+            folder: where the files go; None keeps snapshots in memory.
+            budget: bytes that all snapshots together may take.
+        """
         if budget < 2 * size:
             raise MinilmError(f"Snapshots of {size} bytes need a budget for two at least, got {budget}")
         self.every = max(CLOSEST, math.ceil(steps * size / (budget - size)))
         self.damaged: list[str] = []
         self._size, self._budget = size, budget
         self._folder = None if folder is None else Path(folder)
-        self._held: dict[Key, Mapping[str, Array] | None] = {}  # None: it is in its file
+        # None instead of arrays: they are in the file.
+        self._kept: dict[Key, Mapping[str, Array] | None] = {}
 
     @property
     def recent(self) -> int:
-        """How many places may be kept in memory besides: those between two snapshots, in a quarter more."""
+        """How many more places may be kept in memory, in a quarter of the budget: at most `every`."""
         return max(1, min(self.every, self._budget // (4 * self._size)))
 
     def wants(self, step: int) -> bool:
-        """Whether a snapshot belongs at this step."""
+        """Return True where a snapshot should be kept of this step."""
         return step % self.every == 0
 
     def keep(self, history: tuple[Change, ...], step: int, arrays: Mapping[str, Array]) -> None:
-        """Keep a snapshot. Raises MinilmError where the disk refuses; those before it stay."""
+        """Keep a snapshot.
+
+        Args:
+            history: the changes that led to it.
+            step: updates made.
+            arrays: what `nearest` gives back.
+
+        Raises:
+            MinilmError: the disk refuses; earlier snapshots stay.
+        """
         key = (history, step)
-        if key in self._held:
+        if key in self._kept:
             return
-        while (len(self._held) + 1) * self._size > self._budget:
+        while (len(self._kept) + 1) * self._size > self._budget:
             self._thin()
         path = self._path(key)
         if path is not None:
             _write(path, arrays_to_bytes(arrays))
-        self._held[key] = dict(arrays) if path is None else None
+        self._kept[key] = dict(arrays) if path is None else None
 
     def nearest(self, histories: Sequence[tuple[Change, ...]]) -> tuple[int, Mapping[str, Array]]:
-        """The newest snapshot among those of histories[step], for each step from 0: (step, arrays)."""
+        """Return the newest snapshot with one of these histories, as (step, arrays).
+
+        Args:
+            histories: histories[step] are the changes in the first `step` updates, for each step from 0.
+        """
         for step in reversed(range(len(histories))):
             key = (histories[step], step)
-            if self._is_held(key):
+            if self._is_kept(key):
                 try:
                     return step, self._read(key)
                 except MinilmError as error:
                     self.damaged.append(str(error))
-                    self._held.pop(key, None)
+                    self._kept.pop(key, None)
         raise MinilmError("No snapshot of this training can be read; start it anew")
 
     def steps(self, history: tuple[Change, ...] = ()) -> list[int]:
-        """The steps that snapshots of a history are held of."""
-        return sorted(step for held, step in self._held if held == history)
+        """Return the steps of which there is a snapshot with this history, in order."""
+        return sorted(step for kept, step in self._kept if kept == history)
 
     def __len__(self) -> int:
-        return len(self._held)
+        return len(self._kept)
 
     def _thin(self) -> None:
-        """Drop every second snapshot; that of the start stays."""
+        """Drop every second snapshot, but not the first one."""
         self.every *= 2
         start = min(self.steps(), default=0)
-        for key in [key for key in self._held if key[1] % self.every and key[1] > start]:
-            path, held = self._path(key), self._held.pop(key)
-            if path is not None and held is None:
+        for key in [key for key in self._kept if key[1] % self.every and key[1] > start]:
+            path, arrays = self._path(key), self._kept.pop(key)
+            if path is not None and arrays is None:
                 path.unlink(missing_ok=True)
 
-    def _is_held(self, key: Key) -> bool:
-        if key in self._held:
+    def _is_kept(self, key: Key) -> bool:
+        if key in self._kept:
             return True
         path = self._path(key) if self.wants(key[1]) else None
         return path is not None and path.exists()
 
     def _path(self, key: Key) -> Path | None:
-        """The file of a snapshot; None where there is no folder, or a batch of one's own led to it."""
+        """Return the file of a snapshot; None without a folder, or after a batch of the user's own."""
         own = any(isinstance(change, OtherBatch) and isinstance(change.batch, Batch) for change in key[0])
         if self._folder is None or own:
             return None
@@ -107,9 +133,9 @@ class Snapshots:
         return self._folder / f"{digest if key[0] else 'trunk'}-{key[1]:08d}.safetensors"
 
     def _read(self, key: Key) -> Mapping[str, Array]:
-        held = self._held.get(key)
-        if held is not None:
-            return held
+        arrays = self._kept.get(key)
+        if arrays is not None:
+            return arrays
         path = self._path(key)
         if path is None:
             raise MinilmError(f"Snapshot of step {key[1]} is gone")

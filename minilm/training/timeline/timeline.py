@@ -1,13 +1,15 @@
-"""Training as a place that one can step from: on, back, anywhere, until something happens, or on another way.
+"""A training as a value: a Timeline is a place in it, from which one steps on, back, anywhere, or branches.
 
-A Timeline is a value, as a generation's cursor is: moving gives another one, and the old one stays usable.
-The model is brought to a place when it is asked for there.
+As with the cursor of a generation, moving gives another Timeline and the old one stays usable. The one model
+that they share is brought to a place when the place is asked for it. A TrainSession is a debugging session:
+branches by name, and the current one.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from minilm.conditions import Condition
@@ -22,13 +24,18 @@ from minilm.training.timeline.plan import NewRate, OtherBatch, Plan
 from minilm.training.timeline.replay import Replay
 from minilm.training.timeline.snapshots import BUDGET
 
-__all__ = ["Timeline"]
+__all__ = ["Timeline", "TrainSession", "open_train_session"]
 
 
 class Timeline:
-    """A place in a training: `index` updates have been made.
+    """A place in a training.
 
-    `stopped` says why `until` stopped here, and is None elsewhere; `plan`: what the training is told.
+    Attributes:
+        index: the updates made to get here.
+        plan: the batches, the rates and the changes of the branch.
+        stopped: why `until` stopped here; None elsewhere.
+        codec: the tokenizer, for conditions that name words.
+        replay: the model, its snapshots and its records, shared by all places of the training.
     """
 
     def __init__(
@@ -44,10 +51,18 @@ class Timeline:
         folder: str | Path | None = None,
         budget: int = BUDGET,
     ) -> None:
-        """The place where the model stands now, after `start` updates and `tokens` targets.
+        """Begin at the place where the model is now; from here on only the timeline may train it.
 
-        codec: for conditions that name words; folder: where snapshots go, memory unless given; budget:
-        bytes that they may take. The model belongs to the timeline from here on.
+        Args:
+            model: after `start` updates.
+            batches: the batch of every step.
+            schedule: the learning rate of every step.
+            clip: the largest global norm of the gradients; None does not clip.
+            start: updates made so far.
+            tokens: targets seen so far.
+            codec: the tokenizer, for conditions that name words.
+            folder: where snapshots are kept; None keeps them in memory.
+            budget: bytes that all snapshots together may take.
         """
         if not 0 <= start < schedule.steps:
             raise MinilmError(
@@ -60,17 +75,17 @@ class Timeline:
 
     @property
     def first(self) -> int:
-        """The earliest place: updates that had been made when the timeline began."""
+        """The index of the earliest place: updates made when the timeline began."""
         return self.replay.start
 
     @property
     def last(self) -> int:
-        """The last place: the steps of the schedule."""
+        """The index of the last place: the steps of the schedule."""
         return self.plan.schedule.steps
 
     @property
     def model(self) -> Trainable:
-        """The model as it stands here; valid until another place is looked at."""
+        """The model at this place; valid until another place is asked for its model."""
         return self.replay.bring(self.plan, self.index)
 
     @property
@@ -89,35 +104,44 @@ class Timeline:
         return self.plan.rate(self.index)
 
     def records(self) -> Iterator[TrainStep]:
-        """Every step that led here, oldest first."""
+        """Yield the record of every step that led here, the oldest first."""
         return (self.replay.record(self.plan, index) for index in range(self.first + 1, self.index + 1))
 
     def next(self) -> Timeline:
-        """One update on. Raises MinilmError after the last step, or where a number is not finite."""
+        """Return the place one update on.
+
+        Raises:
+            MinilmError: after the last step, or where a number is not finite.
+        """
         after = self.jump(self.index + 1)
         self.replay.record(self.plan, after.index)
         return after
 
     def back(self, steps: int = 1) -> Timeline:
-        """So many updates back."""
+        """Return the place `steps` updates back."""
         return self.jump(self.index - steps)
 
     def jump(self, index: int) -> Timeline:
-        """The place after `index` updates. Raises MinilmError where there is none."""
+        """Return the place after `index` updates; MinilmError where the training has no such step."""
         if not self.first <= index <= self.last:
             raise MinilmError(f"Step {index} does not exist; this training has {self.first} to {self.last}")
         self.replay.bring(self.plan, index)
         return self._at(index)
 
     def until(self, condition: str | None = None) -> Timeline:
-        """The next place at which a condition holds, or the last one; `stopped` says which."""
+        """Return the next place at which a condition holds, or the last place; `stopped` says which it is."""
         *_, place = self.course(condition)
         return place
 
     def course(self, condition: str | None = None) -> Iterator[Timeline]:
-        """Every place on the way of `until`. Raises MinilmError at once for a condition not understood.
+        """Yield every place that `until` passes, the one where it stops included.
 
-        With the name `nan` in it, a step whose numbers are not finite is stopped before, not an error.
+        Args:
+            condition: for example "loss < 2"; see breakpoints.py. Where it names `nan`, a step whose numbers
+                are not finite is no error: the place before it is the last one. None: up to the last step.
+
+        Raises:
+            MinilmError: at once, for a condition that cannot be read.
         """
         return self._course(None if condition is None else condition_on_training(condition, self.codec))
 
@@ -140,23 +164,23 @@ class Timeline:
             yield place if place.index < self.last else place._because(f"step {self.last} is the last one")
 
     def gradients(self) -> Gradients:
-        """Between gradient and update: those of the next batch; nothing has been updated."""
+        """Return the gradients of the next batch; nothing is updated."""
         self._check_goes_on()
         return self.replay.gradients(self.plan, self.index)
 
     def updates(self) -> Mapping[str, Array]:
-        """Between gradient and update: what the next update would add to every weight."""
+        """Return what the next update would add to every weight; nothing is updated."""
         self._check_goes_on()
         check_finite(self.gradients(), self.index + 1)
         return self.replay.updates(self.plan, self.index)
 
     def with_rate(self, rate: float | None) -> Timeline:
-        """A branch: from here on another learning rate, None for the schedule's."""
+        """Return a branch with another learning rate from here on; None for the schedule's rate."""
         self._check_goes_on()
         return self._at(self.index, self.plan.changed(NewRate(self.index, rate)))
 
     def with_batch(self, batch: int | Batch) -> Timeline:
-        """A branch: the next step meets another batch, one of the order (from 0) or one's own."""
+        """Return a branch whose next step has another batch: your own, or that of another step (from 0)."""
         self._check_goes_on()
         return self._at(self.index, self.plan.changed(OtherBatch(self.index, batch)))
 
@@ -177,3 +201,54 @@ class Timeline:
     def __repr__(self) -> str:
         changes = f", {len(self.plan.changes)} changes" if self.plan.changes else ""
         return f"Timeline(step {self.index} of {self.last}{changes})"
+
+
+@dataclass(frozen=True, eq=False)
+class TrainSession:
+    """A debugging session of a training, as a value.
+
+    Attributes:
+        lines: the place of every branch, by its name; the first one is "trunk".
+        current: the name of the branch that is looked at.
+    """
+
+    lines: Mapping[str, Timeline]
+    current: str = "trunk"
+
+    @property
+    def here(self) -> Timeline:
+        """The place of the current branch."""
+        return self.lines[self.current]
+
+    def moved(self, place: Timeline) -> TrainSession:
+        """Return the session with the current branch at another place."""
+        return replace(self, lines={**self.lines, self.current: place})
+
+    def branched(self, name: str | None = None) -> TrainSession:
+        """Return the session with a new branch that begins here; it is the current one.
+
+        Args:
+            name: its name, not yet taken; None takes the first free one of b1, b2, ...
+        """
+        name = name or next(
+            free for n in range(1, len(self.lines) + 1) if (free := f"b{n}") not in self.lines
+        )
+        if name in self.lines:
+            raise MinilmError(f"There is a branch {name!r} already; take another name, or switch to it")
+        return replace(self, lines={**self.lines, name: self.here}, current=name)
+
+    def switched(self, name: str) -> TrainSession:
+        """Return the session with another branch as the current one."""
+        self.line(name)
+        return replace(self, current=name)
+
+    def line(self, name: str) -> Timeline:
+        """Return the place of a branch; MinilmError for an unknown name."""
+        if name not in self.lines:
+            raise MinilmError(f"There is no branch {name!r}; there is {', '.join(self.lines)}")
+        return self.lines[name]
+
+
+def open_train_session(timeline: Timeline) -> TrainSession:
+    """Return a session with one branch, the trunk."""
+    return TrainSession({"trunk": timeline})

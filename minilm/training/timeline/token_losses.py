@@ -1,6 +1,6 @@
-"""What a watched step says of its batch: every token with its loss, and the tokens that surprised most.
+"""The batch of a watched step: every token with its loss, and the tokens with the highest losses.
 
-Ids become texts here, so that whoever shows it needs no tokenizer.
+Ids become texts here, so that a face needs no tokenizer.
 """
 
 from __future__ import annotations
@@ -21,10 +21,16 @@ __all__ = ["ArrayFacts", "TokenLoss", "batch_rows", "facts_of", "surprised"]
 
 @dataclass(frozen=True, slots=True)
 class TokenLoss:
-    """One target of a batch: where it stands, what it is, and its loss in nats.
+    """One target of a batch and its loss.
 
-    row and position: of the input that predicts it, from 0; id, text, bytes: the target; before: the text
-    of what was read just before it.
+    Attributes:
+        row: the row of the batch, from 0.
+        position: the position of the input that predicts it, from 0.
+        id: the target.
+        text: its text.
+        bytes: its bytes.
+        loss: nats.
+        before: the text that was read just before it.
     """
 
     row: int
@@ -37,9 +43,15 @@ class TokenLoss:
 
 
 def batch_rows(step: TrainStep, codec: TextCodec, rows: int | None = None) -> list[list[TokenLoss]]:
-    """The rows of the batch, every target that counts with its loss; all of them unless `rows` are asked for.
+    """Return the rows of the batch: every target that counts, with its loss.
 
-    Raises MinilmError for a step that was not watched.
+    Args:
+        step: a watched step.
+        codec: the tokenizer.
+        rows: how many rows; None for all.
+
+    Raises:
+        MinilmError: the step was not watched.
     """
     _, targets = _watched(step)
     texts = TokenTexts(codec)
@@ -50,9 +62,15 @@ def batch_rows(step: TrainStep, codec: TextCodec, rows: int | None = None) -> li
 
 
 def surprised(step: TrainStep, codec: TextCodec, most: int = 10) -> list[TokenLoss]:
-    """The targets with the highest losses, the worst first; equal ones in the order of the batch.
+    """Return the targets with the highest losses, the highest first; equal ones in the order of the batch.
 
-    Raises MinilmError for a step that was not watched, and for fewer than 1.
+    Args:
+        step: a watched step.
+        codec: the tokenizer.
+        most: how many, at least 1.
+
+    Raises:
+        MinilmError: the step was not watched, or `most` is below 1.
     """
     if most < 1:
         raise MinilmError(f"The number of targets to show must be 1 or more, got {most}")
@@ -64,7 +82,7 @@ def surprised(step: TrainStep, codec: TextCodec, most: int = 10) -> list[TokenLo
 
 
 def _watched(step: TrainStep) -> tuple[Array, Array]:
-    """Losses and targets, both (B, T)."""
+    """Return losses and targets, both (B, T)."""
     if step.losses is None or step.targets is None:
         raise MinilmError(f"Step {step.index} was not watched, so it has no loss per token; watch it")
     return step.losses, step.targets
@@ -79,7 +97,15 @@ def _token(step: TrainStep, codec: TextCodec, texts: TokenTexts, row: int, at: i
 
 @dataclass(frozen=True, slots=True)
 class ArrayFacts:
-    """zeros: the share of entries that are exactly 0, for an embedding's gradient those of unread ids."""
+    """An array in a few numbers.
+
+    Attributes:
+        shape: its shape.
+        norm: its Euclidean norm.
+        least: its smallest entry.
+        greatest: its largest entry.
+        zeros: the share of entries that are exactly 0 (in the gradient of an embedding: ids not read).
+    """
 
     shape: tuple[int, ...]
     norm: float
@@ -89,7 +115,7 @@ class ArrayFacts:
 
 
 def facts_of(arrays: Mapping[str, Array]) -> dict[str, ArrayFacts]:
-    """The facts of every array.
+    """Return the facts of every array, by its name.
 
     >>> facts_of({"a": np.array([3.0, 0.0, -4.0, 0.0])})["a"]
     ArrayFacts(shape=(4,), norm=5.0, least=-4.0, greatest=3.0, zeros=0.5)
