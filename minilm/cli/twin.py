@@ -49,7 +49,11 @@ class TwinRequest(StageOptions):
     as_lines: bool
 
 
-@click.command(epilog="Example: minilm twin --backends numpy,numpy --max-tokens 5")
+@click.command(
+    epilog="Example: minilm twin --backends numpy,numpy --max-tokens 5\n\n\b\n"
+    "In Python: from minilm.comparison import run_lockstep; lm = minilm.open(); "
+    "run_lockstep([lm.model, lm.model], lm.codec, 'Once')"
+)
 @click.argument("sources", nargs=-1, metavar="[MODEL_A [MODEL_B]]")
 @click.option("--backends", metavar="A,B", help="Open them in these frameworks, such as torch,tensorflow.")
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, mps ...")

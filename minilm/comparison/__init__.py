@@ -16,9 +16,11 @@ from minilm.comparison.lockstep import (
     judge_lockstep,
     run_lockstep,
 )
+from minilm.comparison.prepare import Comparison, prepare_comparison
 from minilm.comparison.student.compare import StudentVerdict, compare_models, compare_student
 
 __all__ = [
+    "Comparison",
     "Diagnosis",
     "LockstepStep",
     "LockstepVerdict",
@@ -33,6 +35,7 @@ __all__ = [
     "diagnose",
     "judge_backends",
     "judge_lockstep",
+    "prepare_comparison",
     "run_lockstep",
     "train_side_by_side",
 ]

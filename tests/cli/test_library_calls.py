@@ -32,7 +32,7 @@ def calls(epilog):
 
 CALLS = {words: call for words, epilog in EPILOGS.items() for call in calls(epilog)}
 # These take long, or need files of the user: their names are looked up, and their own tests run them.
-NOT_RUN = {("demo",)}
+NOT_RUN = {("demo",), ("compare",), ("compare", "backends"), ("compare", "reference"), ("compare", "native")}
 
 
 @pytest.mark.parametrize("words", CALLS, ids=" ".join)

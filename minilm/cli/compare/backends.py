@@ -8,17 +8,14 @@ from dataclasses import dataclass
 
 import click
 
-from minilm import backends
 from minilm.builtin import PROMPT
 from minilm.cli.options.request import takes
-from minilm.comparison import ParityStep, TextPair, Verdict, compare_texts, judge_backends, train_side_by_side
-from minilm.comparison.backends import create_models
-from minilm.comparison.material import prepare_material
+from minilm.comparison import ParityStep, TextPair, Verdict, judge_backends
+from minilm.comparison.prepare import Comparison, prepare_comparison
 from minilm.errors import MinilmError
 from minilm.faces import console
 from minilm.faces.comparison import comparison_table
 from minilm.faces.progress import show_progress
-from minilm.records import ModelConfig
 from minilm.trace.json import as_json, dumps
 
 __all__ = ["BackendsRequest", "command"]
@@ -69,7 +66,10 @@ class BackendsRequest:
     as_lines: bool
 
 
-@click.command(epilog="Example: minilm compare backends --backends numpy,torch --steps 5")
+@click.command(
+    epilog="Example: minilm compare backends --backends numpy,torch --steps 5\n\n\b\n"
+    "In Python: from minilm.comparison import prepare_comparison; prepare_comparison(steps=5).train()"
+)
 @click.option(
     "--backends",
     "names",
@@ -109,8 +109,10 @@ def command(request: BackendsRequest) -> None:
     """
     if request.steps < 1 or not request.tolerance > 0:
         raise MinilmError("--steps must be at least 1 and --tolerance above 0")
-    names = [name.strip() for name in request.names.split(",")] if request.names else backends.available()
-    steps, texts = _compare(request, names)
+    comparison = _prepare(request)
+    total = request.steps * (len(comparison.models) - 1)
+    steps = list(show_progress(comparison.train(), total, "comparing"))
+    texts = list(comparison.write(request.prompt, request.max_tokens)) if request.max_tokens > 0 else []
     verdicts = judge_backends(steps, request.tolerance)
     if request.as_lines:
         _print_lines(steps, verdicts, texts)
@@ -120,22 +122,21 @@ def command(request: BackendsRequest) -> None:
     click.get_current_context().exit(0 if equal else 1)
 
 
-def _compare(request: BackendsRequest, names: list[str]) -> tuple[list[ParityStep], list[TextPair]]:
-    """Return the records of the training, and the texts that the trained models write."""
-    material = prepare_material(request.files, request.folder, request.seed)
-    config = material.config or ModelConfig(
-        material.codec.vocab_size, request.embedding, request.hidden, request.layers, seed=request.seed
+def _prepare(request: BackendsRequest) -> Comparison:
+    return prepare_comparison(
+        [name.strip() for name in request.names.split(",")] if request.names else None,
+        request.steps,
+        files=request.files,
+        folder=request.folder,
+        sizes=(request.embedding, request.hidden, request.layers),
+        rows=request.batch,
+        length=request.length,
+        rate=request.rate,
+        clip=request.clip,
+        seed=request.seed,
+        dtype=request.dtype,
+        device=request.device,
     )
-    models = create_models(names, config, request.dtype, device=request.device, weights=material.weights)
-    batches = material.draw_batches(request.steps, request.batch, request.length, request.seed)
-    training = train_side_by_side(models, batches, request.rate, request.clip)
-    steps = list(show_progress(training, request.steps * (len(names) - 1), "comparing"))
-    if request.max_tokens < 1:
-        return steps, []
-    texts = compare_texts(
-        models, material.codec, request.prompt, seed=request.seed, max_tokens=request.max_tokens
-    )
-    return steps, list(texts)
 
 
 def _print_lines(steps: Iterable[ParityStep], verdicts: Iterable[Verdict], texts: Iterable[TextPair]) -> None:

@@ -30,7 +30,11 @@ class DefaultsRequest:
     as_lines: bool
 
 
-@click.command(epilog="Example: minilm compare defaults --with two_biases,adam_epsilon")
+@click.command(
+    epilog="Example: minilm compare defaults --with two_biases,adam_epsilon\n\n\b\n"
+    "In Python: from minilm.comparison.defaults import Experiment, diagnose; "
+    "diagnose(Experiment(), Experiment(['two_biases']))"
+)
 @click.option("--with", "injected", metavar="NAMES", help="Switch these on, and see them named.")
 @click.option("--json", "as_lines", is_flag=True, help="Print the diagnosis as a JSON line.")
 @takes(DefaultsRequest)

@@ -98,7 +98,9 @@ class _Modes(click.Group):
     cls=_Modes,
     commands=MODES,
     epilog="Example: minilm compare --backends numpy,torch --steps 5\n\n"
-    "A student's LSTM: minilm compare --template numpy > my_lstm.py; minilm compare reference my_lstm.py",
+    "A student's LSTM: minilm compare --template numpy > my_lstm.py; minilm compare reference my_lstm.py"
+    "\n\n\b\n"
+    "In Python: from minilm.comparison import prepare_comparison; prepare_comparison(steps=5).train()",
 )
 def command() -> None:
     """Compare backends, a student's LSTM, or two models, and see the first number that differs.

@@ -37,7 +37,11 @@ class ModelsRequest:
     as_lines: bool
 
 
-@click.command(epilog="Example: minilm compare models my_run/model my_other_run/model")
+@click.command(
+    epilog="Example: minilm compare models my_run/model my_other_run/model\n\n\b\n"
+    "In Python: from minilm.comparison import compare_models; lm = minilm.open(); "
+    "compare_models(lm.model, lm.model, [2, 5, 9])"
+)
 @click.argument("subjects", nargs=-1, metavar="A B")
 @seconds_option
 @click.option("--prompt", default=PROMPT, show_default=True, help="The text that two models read.")

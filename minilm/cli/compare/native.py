@@ -43,7 +43,11 @@ class NativeRequest:
     as_lines: bool
 
 
-@click.command(epilog="Example: minilm compare native torch,tensorflow --ladder")
+@click.command(
+    epilog="Example: minilm compare native torch,tensorflow --ladder\n\n\b\n"
+    "In Python: from minilm.comparison.defaults.native import create_natives; "
+    "create_natives(['numpy', 'torch'], 20)"
+)
 @click.argument("frameworks", default="torch,tensorflow", metavar="A,B")
 @click.option("--ladder", is_flag=True, help="Make them equal one correction at a time.")
 @click.option("--plot", metavar="FILE", help="Draw the ladder, as PNG or SVG.")

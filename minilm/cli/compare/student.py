@@ -41,7 +41,10 @@ class TemplateRequest:
     framework: str
 
 
-@click.command(epilog="Example: minilm compare template torch")
+@click.command(
+    epilog="Example: minilm compare template torch\n\n\b\n"
+    "In Python: from minilm.comparison.student.contract import make_template; make_template('torch')"
+)
 @click.argument("framework")
 @takes(TemplateRequest)
 def template(request: TemplateRequest) -> None:
@@ -67,7 +70,10 @@ class ReferenceRequest:
     as_lines: bool
 
 
-@click.command(epilog="Example: minilm compare reference my_lstm.py")
+@click.command(
+    epilog="Example: minilm compare reference my_lstm.py\n\n\b\n"
+    "In Python: from minilm.comparison import compare_student; compare_student('my_lstm.py')"
+)
 @click.argument("files", nargs=-1, metavar="FILE.py")
 @seconds_option
 @click.option("--json", "as_lines", is_flag=True, help="Print a JSON line instead of sentences.")

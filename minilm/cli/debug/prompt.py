@@ -72,9 +72,9 @@ class DebugPromptRequest(TimelineOptions):
 
 @click.command(
     epilog="Example: minilm debug prompt --prompt 'Once upon a' --word time --steps 6 --hidden 32\n\n\b\n"
-    "In Python: from minilm.comparison.training import places, through_training; "
+    "In Python: from minilm.comparison.training import follow_prompt, visit_steps; "
     "run = minilm.Training(steps=6, hidden=32); "
-    "through_training(places(run.timeline(), [0, 6]), run.codec, 'Once upon a', word='time')"
+    "follow_prompt(visit_steps(run.timeline(), [0, 6]), run.codec, 'Once upon a', word='time')"
 )
 @click.option("--models", multiple=True, metavar="DIR", help="A saved model or checkpoint, in this order.")
 @click.option("--prompt", default=PROMPT, show_default=True, help="The text that each place goes on from.")

@@ -13,6 +13,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from minilm.difference import scale_difference
 from minilm.errors import MinilmError
 from minilm.numerics import K_MASS, LARGEST_K, LEAST_K
 from minilm.records import Distribution, Step
@@ -42,8 +43,7 @@ def differs(a: float, b: float, scale: float = 1.0) -> bool:
     >>> differs(0.5, 0.5 + 1e-7), differs(0.5, 0.51), differs(300.0, 300.0001, scale=300.0)
     (False, True, False)
     """
-    # Written with `not`, so that NaN differs from everything.
-    return not abs(a - b) <= TOLERANCE * max(1.0, scale)
+    return scale_difference(abs(a - b), scale) > TOLERANCE
 
 
 def exp(x: float) -> float:
@@ -164,5 +164,5 @@ def check_embedding(step: Step) -> Iterator[str]:
     norm = float(np.linalg.norm(embedding.vector.astype(np.float64)))
     if embedding.shape != embedding.vector.shape:
         yield f"the shape is {embedding.shape}, the vector's {embedding.vector.shape}"
-    if abs(embedding.norm - norm) > 10 * TOLERANCE * max(1.0, norm):
+    if scale_difference(abs(embedding.norm - norm), norm) > 10 * TOLERANCE:
         yield f"the norm is {embedding.norm:.9g}, the vector's {norm:.9g}"
