@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from minilm.backends.checks import check_ids, check_rows
+from minilm.difference import measure_difference
 from minilm.errors import MinilmError, first_line
 from minilm.protocols import TextCodec
 from minilm.records import Array, Reading, frozen_array
@@ -73,10 +74,10 @@ class WrappedModel:
     def _check_split(self, whole: Array) -> None:
         """Check that two ids one by one give the logits (V,) of two at once; a time-major net does not."""
         first = self._ask(np.zeros(1, np.int64), None)[1]
-        difference = float(np.abs(self._ask(np.zeros(1, np.int64), first)[0][-1] - whole).max())
-        if not difference <= TOLERANCE * max(1.0, float(np.abs(whole).max())):
+        found = measure_difference(self._ask(np.zeros(1, np.int64), first)[0][-1], whole)
+        if found.scaled > TOLERANCE:
             raise MinilmError(
-                f"{self.name} gives other logits for two ids at once than one by one, by {difference:.1e}; "
+                f"{self.name} gives other logits for two ids at once than one by one, by {found.apart:.1e}; "
                 "it must take ids (1, T), batch first, and return a state to go on from (is batch_first "
                 "missing?)"
             )
