@@ -59,6 +59,7 @@ def name_mode(words: Sequence[str]) -> list[str]:
         return [first, *rest] if first in MODES else ["models", *parts]
     named = [_OPTIONS_OF_MODES[part][0] for part in parts if part in _OPTIONS_OF_MODES]
     name = min(named, key=list(MODES).index, default="backends")
+    # An option that is only a name for the sub-command goes: --rows becomes defaults.
     return [name, *(part for part in parts if _OPTIONS_OF_MODES.get(part, (name, True)) != (name, False))]
 
 
