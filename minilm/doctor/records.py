@@ -195,7 +195,7 @@ def load(path: str | Path) -> Iterator[Record]:
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise MinilmError(
                 f"{path}, line {number} is no record of a run ({type(error).__name__}: {str(error)[:80]}); "
-                "record it anew with minilm doctor FILE.py --record"
+                "record it again with minilm doctor FILE.py --record"
             ) from None
 
 
