@@ -33,11 +33,11 @@ class Spaced:
     """A tokenizer that puts a space before every text; id 0 both begins and ends a text, 1 has a name."""
 
     special_ids = {"bos": 0, "eos": 0}  # noqa: RUF012
-    pieces = ("", "<|im_end|>", " fox", " ", "f", "ox", "\xe2")
+    pieces = ("", "<|im_end|>", " fox", " ", "  f", "ox", "\xe2")
     vocab_size = len(pieces)
 
     def encode(self, text, special=False):
-        return {" fox": [2], "  fox": [3, 2], " f": [3, 4]}.get(f" {text}", [])
+        return {" fox": [2], "  fox": [4, 5]}.get(f" {text}", [])
 
     def piece(self, token_id):
         return self.pieces[token_id]
