@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from minilm.cli.options.request import takes
 from minilm.faces import console
 from minilm.faces.layout import WIDTH, align, clip, wrap
-from minilm.faces.visible import piece as written
-from minilm.faces.visible import quoted, visible_characters
+from minilm.faces.visible import piece, quoted, visible_characters
 from minilm.trace.json import as_json, dumps
 
 if TYPE_CHECKING:
@@ -23,9 +24,65 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 _model = click.option(
-    "--model", metavar="PATH", help="A .model file, or a model folder; the built-in Storyland one by default."
+    "--model",
+    metavar="PATH",
+    help="A .model file or a model folder; the built-in Storyland model by default.",
 )
-_json = click.option("--json", "as_lines", is_flag=True, help="JSON lines instead of a table.")
+_json = click.option("--json", "as_lines", is_flag=True, help="Print JSON lines instead of a table.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainTokenizerRequest:
+    """The options of `minilm tokenizer train`.
+
+    Attributes:
+        files: the UTF-8 text files to learn from.
+        out: where to write the model.
+        vocab_size: how many pieces to learn.
+        settings: lossless or nfkc.
+        strict: refuse a vocabulary that is too large for the text.
+        seed: which sample to take of a text above 50 MB.
+    """
+
+    files: tuple[str, ...]
+    out: str
+    vocab_size: int
+    settings: str
+    strict: bool
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExplainTextRequest:
+    """The options of `minilm tokenizer explain`.
+
+    Attributes:
+        text: the text to encode.
+        model: a .model file or a model folder; None is the built-in model.
+        as_lines: print JSON lines.
+    """
+
+    text: str
+    model: str | None
+    as_lines: bool
+
+    def open(self) -> Tokenizer:
+        """Open the tokenizer."""
+        import tokenizer
+
+        path = import_module("minilm.builtin").folder() if self.model is None else Path(self.model)
+        return tokenizer.load(path / "tokenizer.model" if path.is_dir() else path)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncodeTextRequest(ExplainTextRequest):
+    """The options of `minilm tokenizer encode`.
+
+    Attributes:
+        special: put BOS first.
+    """
+
+    special: bool
 
 
 @click.group(epilog="Example: minilm tokenizer explain 'the little fox'")
@@ -35,18 +92,21 @@ def command() -> None:
 
 @command.command(epilog="Example: minilm tokenizer train plays.txt --out plays.model --vocab-size 2000")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
-@click.option("--out", metavar="PATH", required=True, help="Where the model goes; it must not exist yet.")
+@click.option(
+    "--out", metavar="PATH", required=True, help="The new file for the model; it must not exist yet."
+)
 @click.option("--vocab-size", default=2000, show_default=True, help="How many pieces to learn.")
 @click.option(
     "--settings",
     type=click.Choice(["lossless", "nfkc"]),
     default="lossless",
     show_default=True,
-    help="lossless: every text comes back; nfkc: folds runs of spaces and look-alikes.",
+    help="lossless: every text decodes to itself; nfkc: folds runs of spaces and look-alike characters.",
 )
 @click.option("--strict", is_flag=True, help="Refuse a vocabulary that is too large, instead of lowering it.")
-@click.option("--seed", default=0, show_default=True, help="Of the sample taken above 50 MB.")
-def train(files: tuple[str, ...], out: str, vocab_size: int, settings: str, strict: bool, seed: int) -> None:
+@click.option("--seed", default=0, show_default=True, help="Which sample to take of a text above 50 MB.")
+@takes(TrainTokenizerRequest)
+def train(request: TrainTokenizerRequest) -> None:
     """Learn a SentencePiece BPE vocabulary from UTF-8 text files."""
     from rich.console import Console
 
@@ -54,52 +114,52 @@ def train(files: tuple[str, ...], out: str, vocab_size: int, settings: str, stri
 
     with Console(stderr=True).status("SentencePiece learns the vocabulary ..."):
         trained = tokenizer.train(
-            files, vocab_size=vocab_size, settings=settings, strict=strict, seed=seed, out=out
+            request.files,
+            vocab_size=request.vocab_size,
+            settings=request.settings,
+            strict=request.strict,
+            seed=request.seed,
+            out=request.out,
         )
     for notice in trained.notices:
         click.echo(f"note: {notice}", err=True)
-    _print(f"{out}: {trained.vocab_size:,} pieces, {settings}, sha256 {trained.digest}")
+    _print(f"{request.out}: {trained.vocab_size:,} pieces, {request.settings}, sha256 {trained.digest}")
 
 
 @command.command(epilog="Example: minilm tokenizer encode 'the little fox'")
 @click.argument("text")
 @_model
-@click.option("--special", is_flag=True, help="Begin as the model's texts begin, with BOS.")
+@click.option("--special", is_flag=True, help="Put BOS first, as the texts of the model begin.")
 @_json
-def encode(text: str, model: str | None, special: bool, as_lines: bool) -> None:
-    """The ids of TEXT, each with its piece."""
-    tokenizer = _open(model)
-    ids = tokenizer.encode(text, special)
-    if as_lines:
-        _print(dumps({"text": text, "ids": ids, "pieces": [tokenizer.piece(number) for number in ids]}))
+@takes(EncodeTextRequest)
+def encode(request: EncodeTextRequest) -> None:
+    """Show the ids of TEXT, each with its piece."""
+    tokenizer = request.open()
+    ids = tokenizer.encode(request.text, request.special)
+    if request.as_lines:
+        pieces = [tokenizer.piece(token_id) for token_id in ids]
+        _print(dumps({"text": request.text, "ids": ids, "pieces": pieces}))
         return
-    for line in align([["id", "piece"], *([str(i), _written(tokenizer, i)] for i in ids)], "rl", gap=2):
+    for line in _piece_table(tokenizer, ids):
         _print(line)
-    _print(_ids(ids))
 
 
 @command.command(epilog="Example: minilm tokenizer explain 'the little fox'")
 @click.argument("text")
 @_model
 @_json
-def explain(text: str, model: str | None, as_lines: bool) -> None:
+@takes(ExplainTextRequest)
+def explain(request: ExplainTextRequest) -> None:
     """Show how TEXT becomes ids, merge by merge.
 
-    Of all neighbours the pair that was learnt first is merged, then the next.
+    Of all neighbouring pairs, the pair that was learned first is merged first.
     """
-    from tokenizer.bpe import explain as explained
+    from tokenizer.bpe import explain as explain_text
 
-    tokenizer = _open(model)
-    explanation = explained(text, tokenizer)
-    for line in _as_json(explanation) if as_lines else _table(explanation, tokenizer):
+    tokenizer = request.open()
+    explanation = explain_text(request.text, tokenizer)
+    for line in _as_json(explanation) if request.as_lines else _merge_table(explanation, tokenizer):
         _print(line)
-
-
-def _open(model: str | None) -> Tokenizer:
-    import tokenizer
-
-    path = import_module("minilm.builtin").folder() if model is None else Path(model)
-    return tokenizer.load(path / "tokenizer.model" if path.is_dir() else path)
 
 
 def _as_json(explanation: Explanation) -> Iterator[str]:
@@ -108,31 +168,32 @@ def _as_json(explanation: Explanation) -> Iterator[str]:
     yield dumps({"end": {"text": explanation.text, "pieces": explanation.pieces, "ids": explanation.ids}})
 
 
-def _table(explanation: Explanation, tokenizer: Tokenizer) -> Iterator[str]:
-    """The text in characters, a line per merge with the text so far, then pieces and ids."""
+def _merge_table(explanation: Explanation, tokenizer: Tokenizer) -> Iterator[str]:
+    """Yield the text in characters, a line per merge with the text so far, then pieces and ids."""
     yield clip(f"{quoted(explanation.text)}: {len(explanation.start)} characters", WIDTH)
-    rows = [["merge", "rank", "pair", "", "text so far"], ["", "", "", "", _parted(explanation.start)]]
-    for merge, row in zip(explanation.merges, explanation.rows(), strict=True):
+    rows = [["merge", "rank", "pair", "", "text so far"], ["", "", "", "", _join_symbols(explanation.start)]]
+    for merge, symbols in zip(explanation.merges, explanation.rows(), strict=True):
         left, right = (quoted(part) for part in merge.pair)
-        rows.append([str(merge.order + 1), f"{merge.rank:g}", left, right, _parted(row)])
+        rows.append([str(merge.order + 1), f"{merge.rank:g}", left, right, _join_symbols(symbols)])
     yield from (clip(line, WIDTH) for line in align(rows, "rrrll", gap=2))
     yield ""
-    rows = [["id", "piece"], *([str(i), _written(tokenizer, i)] for i in explanation.ids)]
+    yield from _piece_table(tokenizer, explanation.ids)
+
+
+def _piece_table(tokenizer: Tokenizer, ids: list[int]) -> Iterator[str]:
+    """Yield a line per id with its piece, then all ids."""
+    rows = [["id", "piece"], *([str(token_id), _write_piece(tokenizer, token_id)] for token_id in ids)]
     yield from align(rows, "rl", gap=2)
-    yield from _ids(explanation.ids).split("\n")
+    yield from wrap(f"ids {' '.join(map(str, ids))}", WIDTH, "    ")
 
 
-def _parted(pieces: tuple[str, ...]) -> str:
-    return "|".join("".join(visible_characters(piece, extra="|\\")) for piece in pieces)
+def _join_symbols(symbols: tuple[str, ...]) -> str:
+    return "|".join("".join(visible_characters(symbol, extra="|\\")) for symbol in symbols)
 
 
-def _written(tokenizer: Tokenizer, token_id: int) -> str:
+def _write_piece(tokenizer: Tokenizer, token_id: int) -> str:
     raw = tokenizer.piece_bytes(token_id)
-    return written(raw.decode(errors="replace") if raw else tokenizer.piece(token_id), raw)
-
-
-def _ids(ids: list[int]) -> str:
-    return "\n".join(wrap(f"ids {' '.join(map(str, ids))}", WIDTH, "    "))
+    return piece(raw.decode(errors="replace") if raw else tokenizer.piece(token_id), raw)
 
 
 def _print(line: str) -> None:
