@@ -19,12 +19,24 @@ if TYPE_CHECKING:
 __all__ = ["PROMPT", "RECIPE", "Recipe", "codec", "folder", "model"]
 
 PROMPT = "Once upon a time"
-"""What the commands read where the user says nothing: the beginning of most of its stories."""
+"""The prompt where the user gives none: most of its stories begin so."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Sizes and settings of a training run; length in tokens of a row, rate and beta2 of Adam."""
+    """Sizes and settings of a training run.
+
+    Attributes:
+        vocab_size: V.
+        embedding: E.
+        hidden: H.
+        dropout: the probability of zeroing an output of the LSTM.
+        batch: rows of a batch.
+        length: the most tokens of a row.
+        rate: the highest learning rate.
+        beta2: Adam's.
+        steps: updates.
+    """
 
     vocab_size: int
     embedding: int
@@ -42,7 +54,7 @@ RECIPE = Recipe(800, 48, 128, dropout=0.0, batch=8, length=400, rate=0.02, beta2
 
 
 def folder() -> Path:
-    """The model's folder: config, weights, tokenizer and digests."""
+    """Return the model's folder: config, weights, tokenizer and digests."""
     place = Path(__file__).parent / "storyland"
     if not place.is_dir():
         raise MinilmError(
@@ -52,12 +64,12 @@ def folder() -> Path:
 
 
 def codec() -> Tokenizer:
-    """Its tokenizer."""
+    """Return its tokenizer."""
     import tokenizer
 
     return tokenizer.load(folder() / "tokenizer.model")
 
 
 def model(backend: str | None = None) -> Trainable:
-    """The model itself, in NumPy or in another backend."""
+    """Return the model, in NumPy or in another backend."""
     return backends.load(folder(), backend)

@@ -1,7 +1,7 @@
-"""Frozen values: dataclasses that are quick to make, and the one line that shows a large one.
+"""Frozen values: dataclasses that are quick to make, and that show themselves in one line.
 
 A frozen dataclass sets each of its fields by object.__setattr__, at six times the cost of an assignment. Here
-a new record is filled while it still is of a class without the lock, and takes its own class with the last.
+a new record is first an object of an unlocked class. When its fields are set, it gets its own, frozen class.
 """
 
 from __future__ import annotations
@@ -17,17 +17,18 @@ T = TypeVar("T")
 _faces: list[Callable[[], Any]] = []
 
 WIDEST = 200
-"""Characters of the longest line; what is longer ends in an ellipsis."""
+"""The most characters of a line; a longer one ends in an ellipsis."""
 
-_FEW = 8  # numbers of a sequence that are shown one by one
-_TEXT = 40  # characters of a text
+# The most numbers of a sequence that are shown one by one, and the most characters of a text.
+_FEW = 8
+_TEXT = 40
 
 
 @dataclass_transform(frozen_default=True)
 def record(cls: type[T]) -> type[T]:
-    """The class as `@dataclass(frozen=True, slots=True)` makes it, in about half its time.
+    """Make a class a frozen dataclass with slots, whose objects are made in about half the time.
 
-    No class can inherit from it: what its __init__ makes is of this class.
+    No class can inherit from it, because its __init__ always makes an object of this class.
 
     >>> @record
     ... class Point:
@@ -80,7 +81,7 @@ class Shown:
 
 
 def one_line(self: Any) -> str:
-    r"""A dataclass in a line, to be its `__repr__`; what stands at its default is left out.
+    r"""Return a dataclass in one line, as its `__repr__`; fields with their default values are left out.
 
     >>> import numpy as np
     >>> from dataclasses import dataclass
@@ -95,7 +96,7 @@ def one_line(self: Any) -> str:
     """
     shown = [field for field in fields(self) if field.repr]
     values = [(field, getattr(self, field.name)) for field in shown]
-    facts = ", ".join(f"{f.name} {_said(value)}" for f, value in values if not _at_default(f, value))
+    facts = ", ".join(f"{f.name} {_short(value)}" for f, value in values if not _at_default(f, value))
     line = f"{type(self).__name__}({facts})"
     return line if len(line) <= WIDEST else f"{line[: WIDEST - 2]}…)"
 
@@ -106,10 +107,11 @@ def _at_default(field: Field[Any], value: Any) -> bool:
     return value is field.default or (isinstance(value, int | float | str) and value == field.default)
 
 
-def _said(value: Any) -> str:
-    """A value in a few characters: a number, a text cut short, a shape, or how many there are."""
+def _short(value: Any) -> str:
+    """Return a value in a few characters: a number, a shortened text, a shape, or a count of entries."""
     if getattr(value, "shape", None) == ():
-        value = value.item()  # a number of a framework
+        # A number of a framework
+        value = value.item()
     if isinstance(value, float):
         return f"{value:.4g}"
     if value is None or isinstance(value, int):
@@ -125,7 +127,7 @@ def _said(value: Any) -> str:
 
 def _counted(value: Any) -> str:
     if isinstance(value, Sequence) and len(value) <= _FEW and all(isinstance(v, int | float) for v in value):
-        return f"[{', '.join(map(_said, value))}]"
+        return f"[{', '.join(map(_short, value))}]"
     if isinstance(value, Mapping | Sequence):
         return f"{len(value)} {'entry' if len(value) == 1 else 'entries'}"
     return type(value).__name__

@@ -1,4 +1,4 @@
-"""A ModelConfig checked, and read from JSON: sizes that cannot be are named before a framework sees them."""
+"""Check a ModelConfig, and read one from JSON: a wrong size is named before a framework sees it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from minilm.weights import shapes
 
 __all__ = ["check_config", "config_from_json"]
 
-LIMIT = 1 << 24  # of any one size, and ...
-
-NUMBERS = 1 << 31  # ... of all weights: keeps a slip or a damaged config from asking for all memory
+# The largest size, and the most weights together. So a typing error or a damaged config does not ask for all
+# memory.
+LIMIT = 1 << 24
+NUMBERS = 1 << 31
 
 
 def check_config(config: ModelConfig) -> ModelConfig:
-    """The config itself, or MinilmError naming the field that cannot be.
+    """Return the config itself; MinilmError names a field that is wrong.
 
     >>> check_config(ModelConfig(vocab_size=0))
     Traceback (most recent call last):
@@ -49,7 +50,15 @@ def check_config(config: ModelConfig) -> ModelConfig:
 
 
 def config_from_json(values: Any, source: str = "config.json") -> ModelConfig:
-    """The ModelConfig of a JSON object; unknown or missing fields raise MinilmError naming `source`."""
+    """Return the ModelConfig of a JSON object.
+
+    Args:
+        values: the object.
+        source: what errors call the file.
+
+    Raises:
+        MinilmError: a field is unknown, missing or wrong.
+    """
     if not isinstance(values, Mapping):
         raise MinilmError(f"{source}: 'model' must be an object of sizes, got {type(values).__name__}")
     known = {f.name for f in fields(ModelConfig)}

@@ -1,7 +1,6 @@
-"""Canonical weights: names, shapes, gate order i, f, g, o; and the seeded initial draw.
+"""Canonical weights: names, shapes, the order of the gates i, f, g, o, and the initial values.
 
-One set of names for every backend, so that one file of arrays opens in all of them. How a framework
-lays them out inside is its own affair.
+Every backend gives and takes its weights under these names, so that one file opens in all of them.
 """
 
 from __future__ import annotations
@@ -17,11 +16,12 @@ from minilm.records import Array, ModelConfig, frozen_array
 
 __all__ = ["GATES", "LazyArrays", "check", "initial", "shapes"]
 
-GATES = ("i", "f", "g", "o")  # input, forget, candidate, output: the order of the four blocks of 4H
+GATES = ("i", "f", "g", "o")
+"""Input, forget, candidate, output: the order of the four blocks of 4H."""
 
 
 def shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
-    """Name and shape of every array, in canonical order.
+    """Return name and shape of every array, in canonical order.
 
     >>> shapes(ModelConfig(10, 4, 3))["lstm.0.kernel"]
     (4, 12)
@@ -36,10 +36,11 @@ def shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
 
 
 def initial(config: ModelConfig, dtype: str = "float32") -> dict[str, Array]:
-    """The first weights, a pure function of config.seed: embedding N(0, 1), the rest U(-1/√H, 1/√H).
+    """Return the initial weights, a function of config.seed alone.
 
-    Biases start at 0 but the forget gate's, which start at 1 (Jozefowicz et al., 2015). The numbers
-    are drawn in float64 and then rounded, so that float32 and float64 models start alike.
+    The embedding is drawn from N(0, 1), kernels from U(-1/√H, 1/√H). Biases are 0, those of the forget gate 1
+    (Jozefowicz et al., 2015). The numbers are drawn in float64 and then rounded, so that float32 and float64
+    models start with the same weights.
     """
     bound = 1 / np.sqrt(config.hidden_size)
     arrays = {}

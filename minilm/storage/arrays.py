@@ -1,7 +1,7 @@
-"""Named arrays as one safetensors file, in which no flipped bit goes unnoticed.
+"""Named arrays as one safetensors file, in which every flipped bit is found.
 
-safetensors checks no values, and with two metadata keys equal files differ; so there is exactly one
-key, a JSON string with a digest of every array and one over all of them. No folder and no config here.
+safetensors does not check values, so the metadata holds a digest of every array and one over all of them.
+They are one JSON string under one key, because files with two keys differ though their arrays are equal.
 """
 
 from __future__ import annotations
@@ -22,13 +22,14 @@ __all__ = ["array_digest", "arrays_from_bytes", "arrays_to_bytes"]
 
 METADATA_KEY = "minilm"
 
-HEADER_LIMIT = 1 << 20  # bytes; a model of 3 layers needs about 1,500
+# Bytes; a model of 3 layers needs about 1,500.
+HEADER_LIMIT = 1 << 20
 
 DTYPES = ("float32", "float64", "int64")
 
 
 def array_digest(array: Array) -> str:
-    """BLAKE2b of dtype, shape and bytes, 32 hexadecimal digits.
+    """Return BLAKE2b of dtype, shape and bytes: 32 hexadecimal digits.
 
     >>> array_digest(np.zeros(2)) == array_digest(np.zeros((2, 1)))
     False
@@ -44,7 +45,7 @@ def _whole(digests: Mapping[str, str]) -> str:
 
 
 def arrays_to_bytes(arrays: Mapping[str, Array]) -> bytes:
-    """The file of some arrays (float32, float64 or int64); equal arrays give equal bytes."""
+    """Return the file of some arrays (float32, float64 or int64); equal arrays give equal bytes."""
     values = {name: np.ascontiguousarray(array).reshape(np.shape(array)) for name, array in arrays.items()}
     for name, array in values.items():
         if array.dtype.name not in DTYPES:
@@ -55,9 +56,14 @@ def arrays_to_bytes(arrays: Mapping[str, Array]) -> bytes:
 
 
 def arrays_from_bytes(data: bytes, source: str = "the file") -> dict[str, Array]:
-    """The arrays of a file, each checked against its digest.
+    """Return the arrays of a file, each checked against its digest.
 
-    Raises MinilmError for what is truncated, foreign or damaged, naming `source` and the array.
+    Args:
+        data: the whole file.
+        source: what errors call the file.
+
+    Raises:
+        MinilmError: the file is truncated, damaged or of another program.
     """
     digests = _digests(data, source)
     try:
@@ -76,7 +82,7 @@ def arrays_from_bytes(data: bytes, source: str = "the file") -> dict[str, Array]
 
 
 def _digests(data: bytes, source: str) -> dict[str, str]:
-    """The digests in the header, after the cheap checks that need no array."""
+    """Return the digests in the header, after the checks that need no array."""
     # The first 8 bytes are the length of the header, so they can hold any value: 0x80 begins a pickle, and
     # it also begins a header of 128 or 1,408 bytes. Byte 8 tells them apart: a header is JSON, opened by {.
     if data[8:9] != b"{" and (data[:1] == b"\x80" or data[:2] == b"PK"):

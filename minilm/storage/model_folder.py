@@ -1,7 +1,7 @@
-"""A model on disk: a folder that is there whole, or not at all, and says so when a bit of it has changed.
+"""A model on disk: a folder that is whole or absent, in which every changed bit is found.
 
-config.json (sizes), model.safetensors (canonical arrays), tokenizer.model where there is one, and
-digests.json with the SHA-256 of each file. Nothing in it is ever run. Optimizer states are not here.
+It holds config.json (sizes), model.safetensors (canonical arrays), tokenizer.model where there is one, and
+digests.json with the SHA-256 of each file. Nothing in it is ever run. Adam's averages are not part of it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,14 @@ FOREIGN = (".pt", ".pth", ".pkl", ".pickle", ".bin", ".npz", ".h5", ".keras")
 
 @dataclass(frozen=True, eq=False)
 class ModelFolder:
-    """What a model folder holds; arrays by canonical name, extra the other keys of config.json."""
+    """The content of a model folder.
+
+    Attributes:
+        config: the sizes.
+        arrays: the weights by canonical name.
+        tokenizer_bytes: the tokenizer's file, or None.
+        extra: the other keys of config.json.
+    """
 
     config: ModelConfig
     arrays: Mapping[str, Array]
@@ -51,11 +58,19 @@ def write_model(
     extra: Mapping[str, Any] | None = None,
     further: Mapping[str, bytes] | None = None,
 ) -> None:
-    """Write a model folder: beside its place, synced to the disk, then renamed into it.
+    """Write a model folder, whole or not at all.
 
-    extra: further keys of config.json; further: other files, digested too (see read_further). Raises
-    MinilmError where the folder exists already, the arrays are not those of the config, or the disk
-    refuses; then nothing is left behind.
+    Args:
+        folder: a new folder.
+        config: the sizes.
+        arrays: the weights by canonical name.
+        tokenizer_bytes: the tokenizer's file, or None.
+        extra: further keys of config.json.
+        further: further files by name, with digests too; `read_further` reads them.
+
+    Raises:
+        MinilmError: the folder exists, the arrays do not fit the config, or the disk refuses; nothing is left
+            behind.
     """
     folder = Path(folder)
     check(check_config(config), arrays)
@@ -77,9 +92,10 @@ def write_model(
 
 
 def read_model(folder: str | Path) -> ModelFolder:
-    """Read a model folder, everything in it checked: digests, names, shapes, finite numbers.
+    """Read a model folder and check all of it: digests, names, shapes, finite numbers.
 
-    Raises MinilmError, one line, for whatever is missing, foreign, truncated or damaged.
+    Raises:
+        MinilmError: something is missing, truncated, damaged or of another program.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -103,7 +119,7 @@ def read_model(folder: str | Path) -> ModelFolder:
 
 
 def read_further(folder: str | Path, name: str, limit: int) -> bytes:
-    """The bytes of one more file of a model folder, checked against its digest; at most `limit` of them."""
+    """Return a further file of a model folder, checked against its digest; at most `limit` bytes."""
     folder = Path(folder)
     return _digested(folder, name, limit, _json(folder, DIGESTS, _file(folder, DIGESTS, JSON_LIMIT)))
 
@@ -131,7 +147,7 @@ def _digested(folder: Path, name: str, limit: int, digests: Mapping[str, Any]) -
 
 
 def _file(folder: Path, name: str, limit: int) -> bytes:
-    """The bytes of one ordinary file inside the folder, no larger than it may be."""
+    """Return the bytes of an ordinary file inside the folder, at most `limit`."""
     path = folder / name
     if not path.exists():
         raise MinilmError(f"{folder} holds no {name}; is it a model folder of minilm?")
