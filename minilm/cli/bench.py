@@ -29,7 +29,10 @@ class BenchRequest:
     as_lines: bool
 
 
-@click.command(epilog="Example: minilm bench --quick --only imports")
+@click.command(
+    epilog="Example: minilm bench --quick --only imports\n\n\b\n"
+    "In Python: from minilm.bench import run; run(['imports'], quick=True)"
+)
 @click.option("--quick", is_flag=True, help="Run less: this shows that all works, not how fast it is.")
 @click.option(
     "--only",

@@ -99,7 +99,8 @@ class _FileOrSubcommand(click.Group):
     cls=_FileOrSubcommand,
     invoke_without_command=True,
     subcommand_metavar="[FILE.py [ARGUMENTS]... | museum]",
-    epilog="Example: minilm doctor museum softmax_twice",
+    epilog="Example: minilm doctor museum softmax_twice\n\n\b\n"
+    "In Python: from minilm import doctor; doctor.attach_torch(model, optimizer)",
 )
 @click.option("--run", "run", metavar="RECORD", help="Examine a recorded run (JSON lines) instead of a file.")
 @click.option(
@@ -130,7 +131,12 @@ def command(request: DoctorRequest) -> None:
     context.exit(1 if findings else 0)
 
 
-@command.command("museum", epilog="Example: minilm doctor museum softmax_twice")
+@command.command(
+    "museum",
+    epilog="Example: minilm doctor museum softmax_twice\n\n\b\n"
+    "In Python: from minilm import doctor; from minilm.doctor import museum; "
+    "doctor.examine(museum.open_exhibit('softmax_twice'))",
+)
 @click.argument("name", required=False)
 @click.option("--path", is_flag=True, help="Print where the record is, to open it with another program.")
 @click.option("--json", "as_lines", is_flag=True, help="Print JSON lines.")

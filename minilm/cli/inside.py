@@ -164,7 +164,11 @@ class Prompt:
         return meant.id
 
 
-@click.group(epilog="Example: minilm inside gates --prompt 'Once upon a time'")
+@click.group(
+    epilog="Example: minilm inside gates --prompt 'Once upon a time'\n\n\b\n"
+    "In Python: from minilm import inside; lm = minilm.open(); "
+    "inside.read_inner(lm.model, lm.codec.encode('Once upon a time'), 'gates', 'cell')"
+)
 def command() -> None:
     """Look inside a model as it reads a prompt."""
 
@@ -172,8 +176,18 @@ def command() -> None:
 Decorator = Callable[[Callable[..., None]], Callable[..., None]]
 
 
-def _subcommand(name: str, example: str, *options: Decorator) -> Callable[[Callable[..., None]], Any]:
-    """Return a decorator that adds a subcommand with its own options between the shared ones."""
+def _subcommand(
+    name: str, example: str, kinds: str, call: str, *options: Decorator
+) -> Callable[[Callable[..., None]], Any]:
+    """Return a decorator that adds a subcommand.
+
+    Args:
+        name: Its name.
+        example: More options of the example in its help.
+        kinds: The inner arrays that the library call in its help reads.
+        call: That call, with a `reading`.
+        options: Its own options, which come between the shared ones.
+    """
     shared = [
         click.option("--prompt", default=PROMPT, show_default=True, help="The text that the model reads."),
         *options,
@@ -184,13 +198,19 @@ def _subcommand(name: str, example: str, *options: Decorator) -> Callable[[Calla
     def decorate(function: Callable[..., None]) -> click.Command:
         for option in reversed(shared):
             function = option(function)
-        epilog = f"Example: minilm inside {name} --prompt 'Once upon a time'{example}"
+        epilog = (
+            f"Example: minilm inside {name} --prompt 'Once upon a time'{example}\n\n\b\n"
+            f"In Python: from minilm import inside; lm = minilm.open({_NAME if example == _HF else ''}); "
+            "reading = inside.read_inner(lm.model, lm.codec.encode('Once upon a time'), "
+            f"{kinds}); inside.{call}"
+        )
         return command.command(name, epilog=epilog)(model_options(function))
 
     return decorate
 
 
 _HF = " --model hf:PATH_OR_ID"
+_NAME = "'hf:PATH_OR_ID'"
 _LAYER = click.option("--layer", default=0, show_default=True, help="The number of the layer, from 0.")
 _LOGIT = (
     click.option("--token", metavar="WORD|#ID", help="Split the logit of this token; by default the best."),
@@ -202,7 +222,7 @@ _NEIGHBOURS = (
 )
 
 
-@_subcommand("gates", "", _LAYER)
+@_subcommand("gates", "", "'gates', 'cell', 'hidden'", "measure_gates(reading, 0)", _LAYER)
 @takes(LayerRequest)
 def _gates(request: LayerRequest) -> None:
     """Show an LSTM's gates over the prompt, and its half-life.
@@ -217,7 +237,7 @@ def _gates(request: LayerRequest) -> None:
     request.show(tables.gates_table(found, names), [found], lambda face: face.gates_picture(found, names))
 
 
-@_subcommand("memory", "", *_LOGIT)
+@_subcommand("memory", "", "'gates', 'cell'", "split_over_tokens(lm.model, reading, 5)", *_LOGIT)
 @takes(LogitRequest)
 def _memory(request: LogitRequest) -> None:
     """Split a logit exactly over the tokens that an LSTM remembers."""
@@ -230,7 +250,7 @@ def _memory(request: LogitRequest) -> None:
     request.show(table, [found], lambda face: face.memory_picture(found, names, of))
 
 
-@_subcommand("attention", _HF, _LAYER)
+@_subcommand("attention", _HF, "'attention'", "measure_attention(reading, 0)", _LAYER)
 @takes(LayerRequest)
 def _attention(request: LayerRequest) -> None:
     """Show where the heads of a transformer look."""
@@ -243,7 +263,7 @@ def _attention(request: LayerRequest) -> None:
     request.show(table, found, lambda face: face.attention_picture(found, names))
 
 
-@_subcommand("lens", _HF)
+@_subcommand("lens", _HF, "'logit_lens', 'hidden'", "apply_lens(reading)")
 @takes(InsideRequest)
 def _lens(request: InsideRequest) -> None:
     """Show the token that each layer of a transformer would predict.
@@ -257,7 +277,7 @@ def _lens(request: InsideRequest) -> None:
     request.show(table, found, lambda face: face.lens_picture(found))
 
 
-@_subcommand("neighbours", " --token there", *_NEIGHBOURS)
+@_subcommand("neighbours", " --token there", "'hidden'", "find_neighbours(lm.model, 5)", *_NEIGHBOURS)
 @takes(NeighboursRequest)
 def _neighbours(request: NeighboursRequest) -> None:
     """Show the tokens with the nearest embeddings to a token's."""
@@ -270,7 +290,7 @@ def _neighbours(request: NeighboursRequest) -> None:
     request.show(table, found, lambda face: face.neighbours_picture(found, names, of))
 
 
-@_subcommand("units", "", *_LOGIT)
+@_subcommand("units", "", "'hidden'", "split_over_units(lm.model, reading, 5)", *_LOGIT)
 @takes(LogitRequest)
 def _units(request: LogitRequest) -> None:
     """Split a logit, or the difference of two, over hidden units."""

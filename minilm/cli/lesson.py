@@ -12,12 +12,18 @@ from minilm.grading import course
 __all__ = ["command"]
 
 
-@click.group(epilog="Example: minilm lesson list")
+@click.group(
+    epilog="Example: minilm lesson list\n\n\b\nIn Python: from minilm.grading import course; course.lessons()"
+)
 def command() -> None:
     """The course: list, start and check its lessons."""
 
 
-@command.command("list", epilog="Example: minilm lesson list")
+@command.command(
+    "list",
+    epilog="Example: minilm lesson list\n\n\b\n"
+    "In Python: from minilm.grading import course; course.lessons()",
+)
 def list_lessons() -> None:
     """Show every lesson."""
     for lesson in course.list_lessons():
@@ -25,7 +31,11 @@ def list_lessons() -> None:
     click.echo("\nStart one: minilm lesson start 1")
 
 
-@command.command(epilog="Example: minilm lesson start 1 my_first_lesson")
+@command.command(
+    epilog="Example: minilm lesson start 1 my_first_lesson\n\n\b\n"
+    "In Python: from pathlib import Path; from minilm.grading import course; "
+    "course.start('1', Path('my_first_lesson'))"
+)
 @click.argument("name")
 @click.argument("folder", required=False, type=click.Path(path_type=Path))
 def start(name: str, folder: Path | None) -> None:
@@ -41,14 +51,22 @@ def start(name: str, folder: Path | None) -> None:
         click.echo(f"Read and run lesson.py, fill in exercise.py, then: minilm lesson check {started}")
 
 
-@command.command(epilog="Example: minilm lesson check my_first_lesson")
+@command.command(
+    epilog="Example: minilm lesson check my_first_lesson\n\n\b\n"
+    "In Python: from pathlib import Path; from minilm.grading import course; "
+    "course.check(Path('my_first_lesson'))"
+)
 @click.argument("folder", default=".", type=click.Path(path_type=Path))
 def check(folder: Path) -> None:
     """Grade the exercise in FOLDER, and name the next task. This runs the code of the exercise."""
     sys.exit(course.check_lesson(folder))
 
 
-@command.command(epilog="Example: minilm lesson notebooks --out my_notebooks")
+@command.command(
+    epilog="Example: minilm lesson notebooks --out my_notebooks\n\n\b\n"
+    "In Python: from pathlib import Path; from minilm.grading.notebooks import build; "
+    "build(Path('my_notebooks'))"
+)
 @click.option("--out", default="notebooks", show_default=True, type=click.Path(path_type=Path))
 @click.option("--overwrite", is_flag=True, help="Replace notebooks that have the same names.")
 def notebooks(out: Path, overwrite: bool) -> None:

@@ -52,7 +52,10 @@ EXAMPLES = (
 """A stage of every kind as it is written, the common ones first."""
 
 
-@click.command(epilog="Example: minilm stages TopP")
+@click.command(
+    epilog="Example: minilm stages TopP\n\n\b\n"
+    "In Python: from minilm.sampling.parsing import STAGES; STAGES['TopP'].__doc__"
+)
 @click.argument("names", nargs=-1, metavar="[NAME ...]")
 def command(names: tuple[str, ...]) -> None:
     """List the sampling stages for --stages, the presets and the dialects; with NAME, all about that one."""

@@ -85,12 +85,18 @@ class EncodeTextRequest(ExplainTextRequest):
     special: bool
 
 
-@click.group(epilog="Example: minilm tokenizer explain 'the little fox'")
+@click.group(
+    epilog="Example: minilm tokenizer explain 'the little fox'\n\n\b\n"
+    "In Python: minilm.open().codec.encode('the little fox')"
+)
 def command() -> None:
     """Train a tokenizer, encode with it, and see merge by merge how a text becomes ids."""
 
 
-@command.command(epilog="Example: minilm tokenizer train plays.txt --out plays.model --vocab-size 2000")
+@command.command(
+    epilog="Example: minilm tokenizer train plays.txt --out plays.model --vocab-size 2000\n\n\b\n"
+    "In Python: import tokenizer; tokenizer.train(['plays.txt'], out='plays.model', vocab_size=2000)"
+)
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @click.option(
     "--out", metavar="PATH", required=True, help="The new file for the model; it must not exist yet."
@@ -126,7 +132,10 @@ def train(request: TrainTokenizerRequest) -> None:
     _print(f"{request.out}: {trained.vocab_size:,} pieces, {request.settings}, sha256 {trained.digest}")
 
 
-@command.command(epilog="Example: minilm tokenizer encode 'the little fox'")
+@command.command(
+    epilog="Example: minilm tokenizer encode 'the little fox'\n\n\b\n"
+    "In Python: minilm.open().codec.encode('the little fox')"
+)
 @click.argument("text")
 @_model
 @click.option("--special", is_flag=True, help="Put BOS first, as the texts of the model begin.")
@@ -144,7 +153,10 @@ def encode(request: EncodeTextRequest) -> None:
         _print(line)
 
 
-@command.command(epilog="Example: minilm tokenizer explain 'the little fox'")
+@command.command(
+    epilog="Example: minilm tokenizer explain 'the little fox'\n\n\b\n"
+    "In Python: from tokenizer.bpe import explain; explain('the little fox', minilm.open().codec)"
+)
 @click.argument("text")
 @_model
 @_json

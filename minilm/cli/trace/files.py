@@ -39,7 +39,12 @@ class CsvRequest:
     out: str | None
 
 
-@click.command("csv", epilog="Example: minilm trace csv run.jsonl --candidates")
+@click.command(
+    "csv",
+    epilog="Example: minilm trace csv run.jsonl --candidates\n\n\b\n"
+    "In Python: from minilm.faces.trace import candidate_rows; "
+    "[candidate_rows(step) for step in minilm.read_trace('run.jsonl').steps]",
+)
 @click.argument("file", metavar="FILE")
 @click.option("--candidates", is_flag=True, help="Write a row for every candidate of every step.")
 @click.option("--out", metavar="CSV", help="Write to this new file; by default the table is printed.")
@@ -72,7 +77,11 @@ class PlotRequest:
     kind: str
 
 
-@click.command(epilog="Example: minilm trace plot run.jsonl --out pictures")
+@click.command(
+    epilog="Example: minilm trace plot run.jsonl --out pictures\n\n\b\n"
+    "In Python: from minilm.faces import plots; "
+    "plots.save(plots.heatmap(minilm.read_trace('run.jsonl').steps), 'steps.png')"
+)
 @click.argument("file", metavar="FILE")
 @click.option("--out", default="pictures", show_default=True, help="Folder for the pictures.")
 @click.option("--format", "kind", type=click.Choice(["png", "svg"]), default="png", show_default=True)
@@ -105,7 +114,12 @@ class HtmlRequest:
     most: int
 
 
-@click.command("html", epilog="Example: minilm trace html run.jsonl --out run.html")
+@click.command(
+    "html",
+    epilog="Example: minilm trace html run.jsonl --out run.html\n\n\b\n"
+    "In Python: from minilm.faces.html import Section, report; "
+    "report('A run', [Section('Steps', steps=minilm.read_trace('run.jsonl').steps)])",
+)
 @click.argument("file", metavar="FILE")
 @click.option("--out", metavar="PAGE", help="The new page; FILE.html by default.")
 @click.option("--most", default=200, show_default=True, help="How many steps get a card of their own.")

@@ -37,7 +37,11 @@ class ReplayRequest:
     as_lines: bool
 
 
-@click.command(epilog="Example: minilm trace replay run.jsonl --stages 'Temperature(0.5) TopP(0.9)'")
+@click.command(
+    epilog="Example: minilm trace replay run.jsonl --stages 'Temperature(0.5) TopP(0.9)'\n\n\b\n"
+    "In Python: from minilm.trace.replay import open_recording; "
+    "open_recording('run.jsonl').replay('Temperature(0.5) TopP(0.9)')"
+)
 @click.argument("file", metavar="FILE")
 @click.option("--stages", metavar="TEXT", help="Other stages; the recorded ones by default.")
 @click.option("--all", "go_on", is_flag=True, help="Do not stop at the first step that takes another token.")
@@ -94,7 +98,12 @@ class SweepRequest:
         return sweep_values(self.over, self.low, self.high, count)
 
 
-@click.command("sweep", epilog="Example: minilm trace sweep run.jsonl --over Temperature --from 0.1 --to 2")
+@click.command(
+    "sweep",
+    epilog="Example: minilm trace sweep run.jsonl --over Temperature --from 0.1 --to 2\n\n\b\n"
+    "In Python: from minilm.trace.replay import open_recording; from minilm.trace.sweep import sweep; "
+    "sweep(open_recording('run.jsonl'), 'Temperature', [0.1, 1, 2])",
+)
 @click.argument("file", metavar="FILE")
 @click.option("--over", default="Temperature", show_default=True, help="A stage with a number, such as TopP.")
 @click.option("--from", "low", type=float, help="The first value: 0.1, or 1 for whole numbers.")

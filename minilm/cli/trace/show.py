@@ -32,7 +32,7 @@ from minilm.trace.schema import trace_schema
 __all__ = ["CheckRequest", "DiffRequest", "ShowRequest", "command"]
 
 
-@click.group(epilog="Example: minilm trace show run.jsonl")
+@click.group(epilog="Example: minilm trace show run.jsonl\n\n\b\nIn Python: minilm.read_trace('run.jsonl')")
 def command() -> None:
     """Look at a recorded run: show, plot, html, csv, diff, check, replay, sweep."""
 
@@ -62,7 +62,10 @@ class ShowRequest:
     as_lines: bool
 
 
-@command.command(epilog="Example: minilm trace show run.jsonl --steps 1-3 --show full")
+@command.command(
+    epilog="Example: minilm trace show run.jsonl --steps 1-3 --show full\n\n\b\n"
+    "In Python: minilm.read_trace('run.jsonl').steps[:3]"
+)
 @click.argument("file", metavar="FILE", required=False)
 @click.option("--show", type=click.Choice(["text", "brief", "full"]), default="brief", show_default=True)
 @click.option("--steps", "wanted", metavar="N[-M]", help="Show only these steps, counted from 1.")
@@ -148,7 +151,10 @@ class CheckRequest:
     as_lines: bool
 
 
-@command.command(epilog="Example: minilm trace check run.jsonl")
+@command.command(
+    epilog="Example: minilm trace check run.jsonl\n\n\b\n"
+    "In Python: from minilm.trace.audit.logits import audit_trace; audit_trace('run.jsonl')"
+)
 @click.argument("file", metavar="FILE")
 @click.option("--json", "as_lines", is_flag=True, help="Print the violations as JSON lines.")
 @takes(CheckRequest)
@@ -196,7 +202,12 @@ class DiffRequest:
     as_lines: bool
 
 
-@command.command("diff", epilog="Example: minilm trace diff run.jsonl run.jsonl")
+@command.command(
+    "diff",
+    epilog="Example: minilm trace diff run.jsonl run.jsonl\n\n\b\n"
+    "In Python: from minilm.trace.diff import diff; "
+    "diff(minilm.read_trace('run.jsonl'), minilm.read_trace('run.jsonl'))",
+)
 @click.argument("left", metavar="FILE")
 @click.argument("right", metavar="OTHER")
 @click.option(
