@@ -100,7 +100,8 @@ class _FileOrSubcommand(click.Group):
     invoke_without_command=True,
     subcommand_metavar="[FILE.py [ARGUMENTS]... | museum]",
     epilog="Example: minilm doctor museum softmax_twice\n\n\b\n"
-    "In Python: from minilm import doctor; doctor.attach_torch(model, optimizer)",
+    "In Python: from pathlib import Path; from minilm.doctor.run_file import watch_file; "
+    "watch_file(Path('train.py'), steps=50)",
 )
 @click.option("--run", "run", metavar="RECORD", help="Examine a recorded run (JSON lines) instead of a file.")
 @click.option(

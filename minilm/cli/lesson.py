@@ -13,7 +13,8 @@ __all__ = ["command"]
 
 
 @click.group(
-    epilog="Example: minilm lesson list\n\n\b\nIn Python: from minilm.grading import course; course.lessons()"
+    epilog="Example: minilm lesson list\n\n\b\n"
+    "In Python: from minilm.grading import course; course.list_lessons()"
 )
 def command() -> None:
     """The course: list, start and check its lessons."""
@@ -22,7 +23,7 @@ def command() -> None:
 @command.command(
     "list",
     epilog="Example: minilm lesson list\n\n\b\n"
-    "In Python: from minilm.grading import course; course.lessons()",
+    "In Python: from minilm.grading import course; course.list_lessons()",
 )
 def list_lessons() -> None:
     """Show every lesson."""
@@ -34,7 +35,7 @@ def list_lessons() -> None:
 @command.command(
     epilog="Example: minilm lesson start 1 my_first_lesson\n\n\b\n"
     "In Python: from pathlib import Path; from minilm.grading import course; "
-    "course.start('1', Path('my_first_lesson'))"
+    "course.start_lesson('1', Path('my_first_lesson'))"
 )
 @click.argument("name")
 @click.argument("folder", required=False, type=click.Path(path_type=Path))
@@ -54,7 +55,7 @@ def start(name: str, folder: Path | None) -> None:
 @command.command(
     epilog="Example: minilm lesson check my_first_lesson\n\n\b\n"
     "In Python: from pathlib import Path; from minilm.grading import course; "
-    "course.check(Path('my_first_lesson'))"
+    "course.check_lesson(Path('my_first_lesson'))"
 )
 @click.argument("folder", default=".", type=click.Path(path_type=Path))
 def check(folder: Path) -> None:
@@ -64,8 +65,8 @@ def check(folder: Path) -> None:
 
 @command.command(
     epilog="Example: minilm lesson notebooks --out my_notebooks\n\n\b\n"
-    "In Python: from pathlib import Path; from minilm.grading.notebooks import build; "
-    "build(Path('my_notebooks'))"
+    "In Python: from pathlib import Path; from minilm.grading import notebooks; "
+    "notebooks.build_notebooks(Path('my_notebooks'))"
 )
 @click.option("--out", default="notebooks", show_default=True, type=click.Path(path_type=Path))
 @click.option("--overwrite", is_flag=True, help="Replace notebooks that have the same names.")

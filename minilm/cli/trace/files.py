@@ -79,8 +79,8 @@ class PlotRequest:
 
 @click.command(
     epilog="Example: minilm trace plot run.jsonl --out pictures\n\n\b\n"
-    "In Python: from minilm.faces import plots; "
-    "plots.save(plots.heatmap(minilm.read_trace('run.jsonl').steps), 'steps.png')"
+    "In Python: from minilm.faces.plots import plot_heatmap, save_picture; "
+    "save_picture(plot_heatmap(minilm.read_trace('run.jsonl').steps), 'steps.png')"
 )
 @click.argument("file", metavar="FILE")
 @click.option("--out", default="pictures", show_default=True, help="Folder for the pictures.")
