@@ -26,7 +26,8 @@ from minilm.generation.session import open_session
 from minilm.records import Candidate, ModelConfig, Reading
 from minilm.sampling.constraints.matcher import State
 from minilm.sampling.scores import Scores
-from minilm.sampling.sensitivity import truncations
+from minilm.sampling.sensitivity import find_truncations
+from minilm.sampling.stage import run_stages
 from minilm.trace import TraceWriter
 from minilm.trace.logits import logits_path
 from minilm.trace.replay import open_recording
@@ -83,7 +84,9 @@ def training(folder):
 def generation(folder):
     cursor = start(model(), CODEC, " w5", "Temperature(0.8) TopK(9)", max_tokens=3)
     yield from (cursor, cursor.context, Scores.of(cursor.reading.logits[-1]), *cursor.steps())
-    yield from truncations(cursor.reading.logits[-1], cursor.context, cursor.settings.stages)
+    yield from find_truncations(
+        run_stages(cursor.reading.logits[-1], cursor.context, cursor.settings.stages), cursor.settings.stages
+    )
     path = folder / "run.jsonl"
     with (
         path.open("w") as file,

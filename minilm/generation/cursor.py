@@ -21,7 +21,7 @@ from minilm.numerics import cosine
 from minilm.protocols import LanguageModel, TextCodec, TextDecoder
 from minilm.records import Array, Embedding, Reading, Step, frozen_array
 from minilm.sampling import Context, Stage, decide
-from minilm.sampling.sensitivity import Margins, margins
+from minilm.sampling.sensitivity import Margins, find_margins
 from minilm.token_text import TokenTexts
 
 __all__ = ["Cursor", "start", "stream"]
@@ -134,7 +134,7 @@ class Cursor:
 
     def margins(self) -> Margins:
         """Return how near the next step is to another token. This runs the stages hundreds of times."""
-        return margins(self.reading.logits[-1], self.context, self.settings.stages, self._draw)
+        return find_margins(self.reading.logits[-1], self.context, self.settings.stages, self._draw)
 
     @property
     def _draw(self) -> float | None:

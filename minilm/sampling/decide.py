@@ -1,6 +1,6 @@
-"""Run the stages, keep the ledger, let the draw fall: one Decision, with every number it was made from.
+"""Run the stages, keep the ledger, and draw a token: one Decision, with every number that it was made from.
 
-Pure: equal logits, context, stages and draw give an equal Decision. The ledger is kept in float64.
+Equal logits, context, stages and draw give an equal Decision. The ledger is kept in float64.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 
 from minilm.numerics import LARGEST_K, adaptive_k, sorted_k
 from minilm.records import Array, Candidate, Decision, Distribution
-from minilm.sampling.candidates import shown
+from minilm.sampling.candidates import describe_candidates
 from minilm.sampling.ledger import Ledger, find_drawn, find_ends, find_interval
-from minilm.sampling.scores import Context, Scores, float32, places
-from minilm.sampling.sensitivity import between, can_be_fragile, can_flip
+from minilm.sampling.scores import Context, float32, places
+from minilm.sampling.sensitivity import can_be_fragile, can_flip, find_truncations
 from minilm.sampling.stage import Stage
 
 __all__ = ["decide"]
@@ -31,65 +31,76 @@ def decide(
 ) -> Decision:
     """Choose the token that follows.
 
-    logits: (V,); u: the draw in [0, 1), or None to take the best survivor; texts: id -> (text, bytes);
-    top: how many candidates to show; watch: ids that are followed through every stage; forced: the
-    token to take whatever the draw says. Raises MinilmError where the logits or stages leave nothing.
+    Args:
+        logits: (V,) as the model gave them.
+        context: Where the token is chosen.
+        stages: The stages, in order.
+        u: The draw in [0, 1); None to take the best survivor.
+        texts: Gives the text and the bytes of an id.
+        top: How many candidates to show.
+        watch: Ids that are followed through every stage.
+        forced: The id to take whatever the draw says; None to follow the draw.
+
+    Returns:
+        The chosen token, the candidates, and what each stage did.
+
+    Raises:
+        MinilmError: The logits are not finite, or a stage leaves nothing.
     """
     logits = float32(logits)
     ledger = Ledger.of(logits, stages, context)
-    survivors, p_final = ledger.survivors, ledger.p_final
+    p_final = ledger.p_final
     if forced is None:
-        place, interval = _fall(p_final, u)
-        chosen = int(survivors.ids[place])
+        chosen, interval = _draw(ledger, p_final, u)
     else:
-        chosen, u, interval = forced, None, _interval(survivors, p_final, forced)
+        chosen, u, interval = forced, None, _find_interval_of(ledger, p_final, forced)
     margin = None if u is None or interval is None else min(u - interval[0], interval[1] - u)
-    look = shown(ledger, logits, texts, top, [chosen, *watch], LARGEST_K)
-    picked, (raw, final) = look.candidate(chosen), ledger.entropies
+    shown = describe_candidates(ledger, logits, texts, top, [chosen, *watch], LARGEST_K)
+    picked, (raw, final), survivors = shown.candidate(chosen), ledger.entropies, ledger.survivors.ids.size
     return Decision(
-        candidates=look.candidates,
-        stages=ledger.effects(look.logp[chosen], {i: look.logp[i] for i in watch}),
-        survivors=survivors.ids.size,
-        raw=Distribution(raw, *sorted_k(look.p_best)),
+        candidates=shown.candidates,
+        stages=ledger.describe_effects(shown.logp[chosen], {i: shown.logp[i] for i in watch}),
+        survivors=survivors,
+        raw=Distribution(raw, *sorted_k(shown.p_best)),
         final=Distribution(final, *adaptive_k(p_final)),
         u=u,
         interval=interval,
         margin=margin,
         chosen=picked,
-        reason=_reason(picked, survivors.ids.size, u, forced is not None),
+        reason=_explain(picked, survivors, u, forced is not None),
         forced=forced is not None,
-        fragile=forced is None and _fragile(ledger, logits, u, chosen, interval),
+        fragile=forced is None and _is_fragile(ledger, logits, u, chosen, interval or (0.0, 1.0)),
     )
 
 
-def _fragile(
-    ledger: Ledger, logits: Array, u: float | None, chosen: int, interval: tuple[float, float] | None
-) -> bool:
-    """Whether a wobble of the logits can flip the step: tried only where it comes near."""
-    if not can_be_fragile(ledger, u, chosen, interval or (0.0, 1.0)):
-        return False
-    runs = between((point.scores for point in ledger.points), ledger.stages)
-    return can_flip(logits, ledger.context, ledger.stages, u, chosen, runs)
-
-
-def _fall(p: Array, u: float | None) -> tuple[int, tuple[float, float]]:
-    """Return the place in p (S,) on whose interval u falls, and the interval."""
+def _draw(ledger: Ledger, p: Array, u: float | None) -> tuple[int, tuple[float, float]]:
+    """Return the id on whose interval u falls, and the interval; for u None, those of the best survivor."""
     ends = find_ends(p)
     place = int(p.argmax()) if u is None else int(find_drawn(ends, u))
-    return place, find_interval(ends, place)
+    return int(ledger.survivors.ids[place]), find_interval(ends, place)
 
 
-def _interval(scores: Scores, p: Array, token_id: int) -> tuple[float, float] | None:
-    """The interval of a token that was not drawn; None where it did not survive."""
-    found = places(scores, [token_id])
+def _find_interval_of(ledger: Ledger, p: Array, token_id: int) -> tuple[float, float] | None:
+    """Return the interval of a token that was not drawn; None if it did not survive."""
+    found = places(ledger.survivors, [token_id])
     return find_interval(find_ends(p), int(found[0])) if found.size else None
 
 
-def _reason(chosen: Candidate, survivors: int, u: float | None, forced: bool) -> str:
-    """A sentence made from the facts of the decision."""
+def _is_fragile(
+    ledger: Ledger, logits: Array, u: float | None, chosen: int, interval: tuple[float, float]
+) -> bool:
+    """Return whether a wobble of the logits can choose another token; most steps need no trial for that."""
+    if not can_be_fragile(ledger, u, chosen, interval):
+        return False
+    truncations = find_truncations((point.scores for point in ledger.points), ledger.stages)
+    return can_flip(logits, ledger.context, ledger.stages, u, chosen, truncations)
+
+
+def _explain(chosen: Candidate, survivors: int, u: float | None, forced: bool) -> str:
+    """Say in a sentence why this token was chosen, from the facts of the decision alone."""
     if forced:
-        fate = f"; {chosen.removed_by.stage} had removed it" if chosen.removed_by else ""
-        return f"forced by hand{fate}"
+        removed = f"; {chosen.removed_by.stage} had removed it" if chosen.removed_by else ""
+        return f"forced by hand{removed}"
     if survivors == 1:
         return "the only survivor" + ("" if chosen.rank == 1 else f", rank {chosen.rank} for the model")
     if u is None:

@@ -26,7 +26,7 @@ __all__ = [
     "check_whole",
     "is_id",
     "is_whole",
-    "run",
+    "run_stages",
 ]
 
 HUGE = 1e30
@@ -158,7 +158,7 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def run(logits: Array, context: Context, stages: Sequence[Stage]) -> Iterator[Scores]:
+def run_stages(logits: Array, context: Context, stages: Sequence[Stage]) -> Iterator[Scores]:
     """The model's own scores, from logits (V,), and then what each stage leaves.
 
     Raises MinilmError where the logits or a stage leave nothing.

@@ -20,7 +20,7 @@ from minilm.frozen import one_line
 from minilm.generation.settings import throws_dice
 from minilm.records import Array, Decision, Step
 from minilm.sampling import Context, Stage, decide, parse
-from minilm.sampling.sensitivity import Margins, margins
+from minilm.sampling.sensitivity import Margins, find_margins
 from minilm.token_text import TokenTexts
 from minilm.trace.logits import logits_path, read_logits
 from minilm.trace.reader import Trace, read_trace
@@ -124,7 +124,7 @@ class Recording:
         """Return how near a recorded step was to another token."""
         stages = self.stages(index)
         logits, context, u = self.inputs(index, stages)
-        return margins(logits, context, stages, u)
+        return find_margins(logits, context, stages, u)
 
 
 def open_recording(path: str | Path) -> Recording:

@@ -10,7 +10,8 @@ import numpy as np
 from minilm.errors import MinilmError
 from minilm.frozen import one_line
 from minilm.records import Array, Candidate, frozen_array
-from minilm.sampling.parameters import fallen, setting, survivors, turned
+from minilm.sampling.ledger import draw_ids, find_survivors
+from minilm.sampling.parameters import get_number, set_number
 from minilm.sampling.parsing import STAGES
 from minilm.trace.replay import Recording
 
@@ -110,7 +111,9 @@ def sweep(recording: Recording, name: str, values: Sequence[float]) -> Iterator[
     if not steps:
         raise MinilmError("The trace has no steps, so there is nothing to sweep over")
     for value in values:
-        decisions = [recording.decide(i, turned(recording.stages(i), name, value)) for i in range(len(steps))]
+        decisions = [
+            recording.decide(i, set_number(recording.stages(i), name, value)) for i in range(len(steps))
+        ]
         pairs = zip(decisions, steps, strict=True)
         different = [i for i, (new, old) in enumerate(pairs) if new.chosen.id != old.decision.chosen.id]
         first = different[0] if different else None
@@ -147,7 +150,7 @@ def draw_map(
     logits, context, u = recording.inputs(index, stages)
     columns: list[Array] = []
     for value in values:
-        columns.append(fallen(survivors(logits, context, turned(stages, name, value)), grid))
+        columns.append(draw_ids(find_survivors(logits, context, set_number(stages, name, value)), grid))
     ids = frozen_array(np.array(columns).T.reshape(draws, len(values)), np.int64)
-    here = setting(stages, name)
+    here = get_number(stages, name)
     return DrawMap(name, index, frozen_array(values, np.float64), frozen_array(grid), ids, u, here)

@@ -13,12 +13,12 @@ from minilm.cli import command as minilm
 from minilm.cli.debug.generate_inspect import INSPECT
 from minilm.cli.debug.generate_navigate import NAVIGATE
 from minilm.cli.debug.values import field_at, shown
-from minilm.cli.stages import EXAMPLES
 from minilm.errors import MinilmError
 from minilm.generation import open_session
 from minilm.generation.breakpoints import NAMES
 from minilm.records import ModelConfig, Step
 from minilm.sampling import parse
+from minilm.sampling.parsing import EXAMPLES
 from minilm.storage.model_folder import write_model
 from minilm.trace import read_trace
 

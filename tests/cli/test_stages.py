@@ -6,11 +6,10 @@ import pytest
 from click.testing import CliRunner
 
 from minilm.cli import command as minilm
-from minilm.cli.stages import EXAMPLES
 from minilm.sampling import parse, spell
 from minilm.sampling.constraints.stage import JsonSchema
 from minilm.sampling.dialects import DIALECTS, PRESETS
-from minilm.sampling.parsing import STAGES
+from minilm.sampling.parsing import EXAMPLES, STAGES
 
 
 def listed(*names):

@@ -8,7 +8,8 @@ import pytest
 from minilm.errors import MinilmError
 from minilm.generation import start
 from minilm.sampling import decide
-from minilm.sampling.parameters import choose, turned
+from minilm.sampling.ledger import choose_token
+from minilm.sampling.parameters import set_number
 from minilm.trace import read_trace
 from minilm.trace.logits import logits_path
 from minilm.trace.replay import open_recording
@@ -191,7 +192,7 @@ def test_the_draw_map_is_what_each_draw_takes(record):
     logits, context, u = recording.inputs(3, recording.stages(3))
     for row, draw in enumerate(drawn.draws):
         for column, value in enumerate(drawn.values):
-            stages = turned(recording.stages(3), "Temperature", float(value))
+            stages = set_number(recording.stages(3), "Temperature", float(value))
             decision = decide(logits, context, stages, float(draw), recording.texts)
             assert drawn.ids[row, column] == decision.chosen.id
     assert (drawn.u, drawn.value) == (u, 0.9)
@@ -217,4 +218,4 @@ def test_margins_of_a_recorded_step_name_a_change_that_flips_it(record):
         if found.logit is not None:
             changed = logits.copy()
             changed[found.logit.token] += np.float32(found.logit.by)
-            assert choose(changed, context, recording.stages(index), u) == found.logit.chosen
+            assert choose_token(changed, context, recording.stages(index), u) == found.logit.chosen

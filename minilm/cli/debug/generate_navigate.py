@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from minilm.cli.debug.loop import Action, parse_count, parse_number, say
-from minilm.cli.stages import EXAMPLES
 from minilm.errors import MinilmError
 from minilm.faces import text
 from minilm.faces.layout import WIDTH, wrap
@@ -15,6 +14,7 @@ from minilm.generation import Session
 from minilm.generation.branch import Merged
 from minilm.records import Step
 from minilm.sampling import spell
+from minilm.sampling.parsing import EXAMPLES
 from minilm.token_text import id_of, unquoted
 
 __all__ = ["NAVIGATE", "GenerateState", "last_step", "parse_text", "prompt_line"]

@@ -6,18 +6,19 @@ import pytest
 from minilm.errors import MinilmError
 from minilm.numerics import softmax
 from minilm.sampling import Context, decide, parse
-from minilm.sampling.ledger import Ledger
-from minilm.sampling.parameters import choose, setting, turned
+from minilm.sampling.ledger import Ledger, choose_token
+from minilm.sampling.parameters import get_number, set_number
 from minilm.sampling.scores import Scores
 from minilm.sampling.sensitivity import (
     WOBBLE,
     can_be_fragile,
+    find_cut,
+    find_margins,
+    find_smallest_change,
+    find_truncations,
     is_fragile,
-    margins,
-    nearest,
-    smallest,
-    truncations,
 )
+from minilm.sampling.stage import run_stages
 
 HERE = Context(np.array([1, 2, 2]), 1, (0,), None)
 PIPELINES = [
@@ -31,6 +32,10 @@ PIPELINES = [
 ]
 
 
+def truncations_of(logits, stages):
+    return find_truncations(run_stages(logits, HERE, stages), stages)
+
+
 def cases(number, size=12):
     dice = np.random.default_rng(7)
     for case in range(number):
@@ -42,7 +47,7 @@ def test_choose_takes_what_decide_takes():
     for logits, stages, u in cases(400):
         for draw in (u, None):
             decision = decide(logits, HERE, stages, draw, lambda i: (str(i), b""))
-            assert choose(logits, HERE, stages, draw) == decision.chosen.id
+            assert choose_token(logits, HERE, stages, draw) == decision.chosen.id
 
 
 def test_choose_takes_what_decide_takes_at_every_end_of_its_intervals():
@@ -53,63 +58,63 @@ def test_choose_takes_what_decide_takes_at_every_end_of_its_intervals():
         ends = np.cumsum(p)[:-1]
         for u in [*ends, *np.nextafter(ends, 0), *np.nextafter(ends, 1), 1 - 2.0**-53]:
             decision = decide(logits, HERE, (), float(u), lambda i: (str(i), b""))
-            assert choose(logits, HERE, (), float(u)) == decision.chosen.id
+            assert choose_token(logits, HERE, (), float(u)) == decision.chosen.id
             assert decision.interval[0] <= u < decision.interval[1]
 
 
 def test_the_smallest_change_of_a_logit_is_as_small_as_trying_every_token_finds():
     """Oracle: all 12 tokens, both signs, on a fine grid of 4,000 changes."""
     for logits, stages, u in cases(21):
-        chosen = choose(logits, HERE, stages, u)
-        found = margins(logits, HERE, stages, u).logit
+        chosen = choose_token(logits, HERE, stages, u)
+        found = find_margins(logits, HERE, stages, u).logit
         for by in np.geomspace(1e-3, 20, 4000) if found is None else [abs(found.by) * 0.98]:
             for token in range(len(logits)):
                 for sign in (-1, 1):
                     changed = logits.copy()
                     changed[token] += np.float32(sign * by)
-                    assert choose(changed, HERE, stages, u) == chosen, (stages, token, sign * by, found)
+                    assert choose_token(changed, HERE, stages, u) == chosen, (stages, token, sign * by, found)
             if found is None:
                 break
 
 
 def test_the_change_found_chooses_the_token_that_it_names_and_a_little_less_does_not():
     for logits, stages, u in cases(70):
-        chosen = choose(logits, HERE, stages, u)
-        found = margins(logits, HERE, stages, u)
+        chosen = choose_token(logits, HERE, stages, u)
+        found = find_margins(logits, HERE, stages, u)
         if found.logit is not None:
             for share, expected in ((1.0, found.logit.chosen), (0.99, chosen)):
                 changed = logits.copy()
                 changed[found.logit.token] += np.float32(found.logit.by * share)
-                assert choose(changed, HERE, stages, u) == expected
+                assert choose_token(changed, HERE, stages, u) == expected
         if found.temperature is not None:
-            here = setting(stages, "Temperature") or 1.0
+            here = get_number(stages, "Temperature") or 1.0
             for share, expected in ((1.0, found.temperature.chosen), (0.99, chosen)):
-                knob = turned(stages, "Temperature", here + found.temperature.by * share)
-                assert choose(logits, HERE, knob, u) == expected
+                knob = set_number(stages, "Temperature", here + found.temperature.by * share)
+                assert choose_token(logits, HERE, knob, u) == expected
 
 
 def test_two_tokens_worked_by_hand():
     """p = [0.6, 0.4] and u = 0.5: token 1 is taken once p0 < 0.5, so ln 1.5 has to go."""
-    found = margins(np.log([0.6, 0.4]), HERE, (), 0.5)
+    found = find_margins(np.log([0.6, 0.4]), HERE, (), 0.5)
     assert abs(found.logit.by) == pytest.approx(np.log(1.5), abs=1e-5)
     assert found.logit.chosen == 1
     assert found.temperature is None  # a hotter one only nears 0.5, and u = 0.5 is not below it
 
 
 def test_none_within_20_is_an_answer():
-    found = margins(np.array([50.0, 0.0, 0.0]), HERE, parse("Greedy()"), None)
+    found = find_margins(np.array([50.0, 0.0, 0.0]), HERE, parse("Greedy()"), None)
     assert (found.logit, found.temperature, found.fragile) == (None, None, False)
 
 
 def test_a_cut_worked_by_hand():
     """TopK(2) of scores 3, 2, 1.5: the third gets in half a nat higher; equal is enough."""
-    (run,) = truncations(np.array([3.0, 2.0, 1.5]), HERE, parse("TopK(2)"))
-    cut = nearest(run, HERE)
+    (run,) = truncations_of(np.array([3.0, 2.0, 1.5]), parse("TopK(2)"))
+    cut = find_cut(run, HERE)
     assert (cut.stage, abs(cut.by)) == ("TopK(2)", pytest.approx(0.5, abs=1e-5))
 
 
 def test_a_cut_that_no_score_moves_is_left_out():
-    assert margins(np.array([3.0, 2.0, 1.5]), HERE, parse("Suppress([1])"), 0.5).cuts == ()
+    assert find_margins(np.array([3.0, 2.0, 1.5]), HERE, parse("Suppress([1])"), 0.5).cuts == ()
 
 
 def test_steps_that_a_wobble_flips_are_fragile_and_no_random_wobble_flips_the_others():
@@ -119,13 +124,13 @@ def test_steps_that_a_wobble_flips_are_fragile_and_no_random_wobble_flips_the_ot
         if number % 3 == 0 and not any("Greedy" in repr(s) for s in stages):
             decision = decide(logits, HERE, stages, u, lambda i: (str(i), b""))
             u = min(decision.interval[1] - 1e-9, 0.999999)  # just inside the end of the interval
-        chosen = choose(logits, HERE, stages, u)
+        chosen = choose_token(logits, HERE, stages, u)
         found = is_fragile(logits, HERE, stages, u)
         fragile += found
         if not found:
             for _ in range(30):
                 wobble = dice.choice([-1e-5, 1e-5], logits.size).astype(np.float32)
-                assert choose(logits + wobble, HERE, stages, u) == chosen
+                assert choose_token(logits + wobble, HERE, stages, u) == chosen
     assert 30 < fragile < 120
 
 
@@ -143,8 +148,8 @@ def test_any_of_the_tokens_that_tie_at_a_cut_may_be_the_one_to_go():
         logits, u = dice.integers(0, 3, 5).astype(np.float32), float(dice.random())
         for text in ("TopK(3)", "TopK(2) Temperature(0.5)", "MinP(0.3) TopK(3)"):
             stages = parse(text)
-            tokens = {choose(logits + wobble, HERE, stages, u) for wobble in wobbles}
-            flips = tokens != {choose(logits, HERE, stages, u)}
+            tokens = {choose_token(logits + wobble, HERE, stages, u) for wobble in wobbles}
+            flips = tokens != {choose_token(logits, HERE, stages, u)}
             assert is_fragile(logits, HERE, stages, u) == flips, (logits, text, u)
             found += flips
     assert 200 < found < 1000
@@ -158,8 +163,8 @@ def test_a_cut_behind_a_low_temperature_is_as_near_in_the_logits_as_before_it():
         logits, u = dice.uniform(0, 8e-5, 5).astype(np.float32), float(dice.random())
         for text in ("Temperature(0.05) TopK(3)", "Temperature(0.1) RepetitionPenalty(0.2) TopK(2)"):
             stages = parse(text)
-            tokens = {choose(logits + wobble, HERE, stages, u) for wobble in wobbles}
-            flips = tokens != {choose(logits, HERE, stages, u)}
+            tokens = {choose_token(logits + wobble, HERE, stages, u) for wobble in wobbles}
+            flips = tokens != {choose_token(logits, HERE, stages, u)}
             assert is_fragile(logits, HERE, stages, u) == flips, (logits, text, u)
             decision = decide(logits, HERE, stages, u, lambda i: (str(i), b""))
             assert decision.fragile == flips
@@ -171,7 +176,7 @@ def test_a_cut_alone_can_make_a_step_fragile():
     """No change that moves an end of the draw's interval flips this step; one that moves the cut does."""
     logits = np.array([-0.4, 2.4, -0.6, -1.1, 0.4], np.float32)
     stages = parse("TopP(0.8)")
-    assert choose(logits, HERE, stages, 0.97) == 4
+    assert choose_token(logits, HERE, stages, 0.97) == 4
     assert is_fragile(logits, HERE, stages, 0.97, wobble=0.1)
     assert not is_fragile(logits, HERE, stages, 0.97, wobble=0.01)
     behind = parse("Temperature(0.05) TopP(0.8)")  # a twentieth of the logits is as near as all of them
@@ -195,23 +200,23 @@ def test_a_far_cut_may_flip_a_near_one():
 
 def test_the_nearest_change_at_a_cut_may_be_up_or_down():
     """Epsilon(0.1) on 0.85, 0.09, 0.06: raising the second is less than lowering the first."""
-    (run,) = truncations(np.log([0.85, 0.09, 0.06]), HERE, parse("Epsilon(0.1)"))
-    cut = nearest(run, HERE)
+    (run,) = truncations_of(np.log([0.85, 0.09, 0.06]), parse("Epsilon(0.1)"))
+    cut = find_cut(run, HERE)
     assert (cut.token, cut.by) == (1, pytest.approx(np.log(0.091 / 0.081), abs=1e-5))
-    (run,) = truncations(np.log([0.85, 0.11, 0.04]), HERE, parse("Epsilon(0.1)"))
-    cut = nearest(run, HERE)
+    (run,) = truncations_of(np.log([0.85, 0.11, 0.04]), parse("Epsilon(0.1)"))
+    cut = find_cut(run, HERE)
     assert (cut.token, cut.by) == (1, pytest.approx(np.log(0.089 / 0.099), abs=1e-5))
 
 
 def test_a_draw_at_the_end_of_an_interval_belongs_to_the_next_token():
-    assert choose(np.zeros(2), HERE, (), 0.5) == 1
+    assert choose_token(np.zeros(2), HERE, (), 0.5) == 1
     assert decide(np.zeros(2), HERE, (), 0.5, lambda i: (str(i), b"")).chosen.id == 1
 
 
 def test_the_bisection_finds_the_first_flip():
-    assert smallest(lambda x: x >= 0.3, 20) == pytest.approx(0.3, rel=1e-8)
-    assert smallest(lambda x: x >= 19.9, 20) == pytest.approx(19.9)
-    assert smallest(lambda x: x > 20, 20) is None
+    assert find_smallest_change(lambda x: x >= 0.3, 20) == pytest.approx(0.3, rel=1e-8)
+    assert find_smallest_change(lambda x: x >= 19.9, 20) == pytest.approx(19.9)
+    assert find_smallest_change(lambda x: x > 20, 20) is None
 
 
 def test_a_knob_is_turned_where_it_is_and_put_where_transformers_has_it_else():
@@ -224,29 +229,29 @@ def test_a_knob_is_turned_where_it_is_and_put_where_transformers_has_it_else():
         ("RepetitionPenalty(1.1, 64)", "RepetitionPenalty", 1.5, "RepetitionPenalty(1.5, 64)"),
         ("Temperature(0.8) TopK(9)", "Temperature", 0.0, "TopK(9) Greedy()"),
     ]:
-        assert turned(parse(text), name, value) == parse(expected)
+        assert set_number(parse(text), name, value) == parse(expected)
 
 
 @pytest.mark.parametrize("name", ["Greedy", "Nothing", "Bias", ""])
 def test_a_stage_without_a_number_is_no_knob(name):
     with pytest.raises(MinilmError, match=r"A stage with a number is one of .*Temperature"):
-        turned(parse("TopK(3)"), name, 1.0)
+        set_number(parse("TopK(3)"), name, 1.0)
 
 
 def test_a_knob_that_cannot_be_put_where_it_is_missing_is_refused():
     with pytest.raises(MinilmError, match="LengthDecay has several numbers"):
-        turned(parse("TopK(3)"), "LengthDecay", 2.0)
-    assert turned(parse("LengthDecay(1, 1.5)"), "LengthDecay", 2.0) == parse("LengthDecay(2, 1.5)")
+        set_number(parse("TopK(3)"), "LengthDecay", 2.0)
+    assert set_number(parse("LengthDecay(1, 1.5)"), "LengthDecay", 2.0) == parse("LengthDecay(2, 1.5)")
     for wrong in (float("inf"), float("nan"), 2.5):
         with pytest.raises(MinilmError, match="whole number from 1"):
-            turned(parse("TopK(3)"), "TopK", wrong)
+            set_number(parse("TopK(3)"), "TopK", wrong)
 
 
 def test_softmax_of_numerics_is_what_the_draw_falls_on():
     logits = np.array([0.0, 1.0, 2.0])
     ends = np.cumsum(softmax(logits))
     for u in (0.0, ends[0] - 1e-9, ends[0] + 1e-9, ends[1] + 1e-9, 1 - 1e-12):
-        assert choose(logits, HERE, (), u) == int(np.searchsorted(ends, u, side="right"))
+        assert choose_token(logits, HERE, (), u) == int(np.searchsorted(ends, u, side="right"))
 
 
 CUTTING = [
@@ -282,8 +287,8 @@ def test_the_cut_is_the_smallest_change_of_one_score_that_bisection_finds(text):
     (stage,) = parse(text)
     for scores in random_scores(60):
         logits = scores.values
-        (run,) = truncations(logits, HERE, [stage])
-        found, cut = nearest(run, HERE), stage(scores, HERE).cut
+        (run,) = truncations_of(logits, [stage])
+        found, cut = find_cut(run, HERE), stage(scores, HERE).cut
         if found is not None and cut is not None and abs(found.by) < 10:
             assert cut == pytest.approx(abs(found.by), rel=1e-3, abs=1e-5)
 
@@ -293,8 +298,8 @@ def test_no_single_score_changes_a_nucleus_before_the_cut_is_reached(text):
     (stage,) = parse(text)
     seen = 0
     for scores in random_scores(100):
-        (run,) = truncations(scores.values, HERE, [stage])
-        found, cut = nearest(run, HERE), stage(scores, HERE).cut
+        (run,) = truncations_of(scores.values, [stage])
+        found, cut = find_cut(run, HERE), stage(scores, HERE).cut
         if found is not None and cut is not None:
             assert cut <= stage.gain(HERE) * abs(found.by) + 1e-5
             seen += 1
