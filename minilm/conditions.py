@@ -1,11 +1,11 @@
-"""Conditions such as `entropy > 3 and rank > 5`: read by a small grammar of our own, never evaluated as code.
+"""Conditions such as `entropy > 3 and rank > 5`, read by a small grammar and never evaluated as code.
 
     condition  = all { "or" all }          all = one { "and" one }
     one        = "not" one | "(" condition ")" | value [ operator value ]
     value      = number | 'text' | name | name "(" [ number or 'text' { "," ... } ] ")"
     operator   = < <= > >= == != ~         (a ~ b: text a contains text b)
 
-What the names mean is for the caller to say. A comparison with a value that is missing is false.
+The caller says what the names mean. A comparison with a missing value is false.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from minilm.errors import MinilmError
 __all__ = ["Condition", "Lookup", "parse"]
 
 Lookup = Callable[[str, tuple[Any, ...]], Any]
-"""The value of a name and its arguments (none where it has no brackets); None where it is missing."""
+"""Gives the value of a name and its arguments (none for a name without brackets); None if it is missing."""
 
 _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "<=": operator.le,
@@ -46,18 +46,31 @@ _WORDS = ("and", "or", "not")
 
 @dataclass(frozen=True)
 class Condition:
-    """A condition that was understood; call it with a lookup of names."""
+    """A condition that was read; call it with a lookup of names.
+
+    Attributes:
+        text: The condition as it was written.
+        test: Gives its value from a lookup.
+    """
 
     text: str
     test: Callable[[Lookup], Any]
 
     def __call__(self, lookup: Lookup) -> bool:
-        """Whether it holds for the values that the lookup finds."""
+        """Return whether it is true of the values that the lookup gives."""
         return bool(self.test(lookup))
 
 
 def parse(text: str, names: Collection[str], functions: Collection[str] = ()) -> Condition:
-    """Read a condition over these names. Raises MinilmError that points at what was not understood.
+    """Read a condition.
+
+    Args:
+        text: The condition.
+        names: The names that it may use.
+        functions: The names that it may use with arguments, such as `p('fox')`.
+
+    Raises:
+        MinilmError: The condition cannot be read; the message names the column.
 
     >>> condition = parse("entropy > 3 and not text ~ 'a'", ["entropy", "text"])
     >>> condition(lambda name, _: {"entropy": 3.5, "text": "b"}[name])
@@ -66,23 +79,30 @@ def parse(text: str, names: Collection[str], functions: Collection[str] = ()) ->
     if len(text) > _LONGEST:
         raise MinilmError(f"A condition may take {_LONGEST} characters, got {len(text)}")
     reader = _Reader(text, names, functions)
-    test = reader.either(0)
+    test = reader.read_or(0)
     if reader.kind:
         reader.fail("an operator, 'and' or 'or'")
     return Condition(text, test)
 
 
 class _Reader:
-    """A recursive descent over one text; kind and value are those of the token ahead, "" at the end."""
+    """Reads one text by recursive descent: a method for each rule of the grammar.
+
+    Attributes:
+        kind: The kind of the next token, "" at the end.
+        value: The next token.
+        start: The place where it begins.
+        end: The place behind it.
+    """
 
     def __init__(self, text: str, names: Collection[str], functions: Collection[str]) -> None:
         self.text, self.names, self.functions = text, names, functions
         self.start = self.end = 0
         self.kind = self.value = ""
-        self.next()
+        self.read_next()
 
-    def next(self) -> str:
-        """Move on; returns the token that was ahead."""
+    def read_next(self) -> str:
+        """Read the token after the next one, and return the next one."""
         old = self.value
         match = _TOKEN.match(self.text, self.end)
         self.start = self.end
@@ -96,62 +116,62 @@ class _Reader:
         return old
 
     def fail(self, wanted: str) -> None:
-        """Raise, pointing at the token ahead."""
+        """Raise MinilmError that names the place of the next token."""
         found = repr(self.text[self.start :][:20]) if self.text[self.start :].strip() else "the end"
         place = f"In the condition {self.text!r}, column {self.start + 1}"
         raise MinilmError(f"{place}: {wanted} expected, got {found}")
 
-    def either(self, depth: int) -> Callable[[Lookup], Any]:
+    def read_or(self, depth: int) -> Callable[[Lookup], Any]:
         if depth > 50:
             raise MinilmError("A condition may nest 50 brackets, got more")
-        tests = [self.all(depth)]
+        tests = [self.read_and(depth)]
         while self.value == "or" and self.kind == "name":
-            self.next()
-            tests.append(self.all(depth))
-        return tests[0] if len(tests) == 1 else lambda look: any(test(look) for test in tests)
+            self.read_next()
+            tests.append(self.read_and(depth))
+        return tests[0] if len(tests) == 1 else lambda lookup: any(test(lookup) for test in tests)
 
-    def all(self, depth: int) -> Callable[[Lookup], Any]:
-        tests = [self.one(depth)]
+    def read_and(self, depth: int) -> Callable[[Lookup], Any]:
+        tests = [self.read_one(depth)]
         while self.value == "and" and self.kind == "name":
-            self.next()
-            tests.append(self.one(depth))
-        return tests[0] if len(tests) == 1 else lambda look: all(test(look) for test in tests)
+            self.read_next()
+            tests.append(self.read_one(depth))
+        return tests[0] if len(tests) == 1 else lambda lookup: all(test(lookup) for test in tests)
 
-    def one(self, depth: int) -> Callable[[Lookup], Any]:
+    def read_one(self, depth: int) -> Callable[[Lookup], Any]:
         if self.kind == "name" and self.value == "not":
-            self.next()
-            inner = self.one(depth + 1) if depth < 50 else self.either(depth + 1)
-            return lambda look: not inner(look)
+            self.read_next()
+            inner = self.read_one(depth + 1) if depth < 50 else self.read_or(depth + 1)
+            return lambda lookup: not inner(lookup)
         if self.value == "(" and self.kind == "sign":
-            self.next()
-            inner = self.either(depth + 1)
+            self.read_next()
+            inner = self.read_or(depth + 1)
             self.expect(")")
             return inner
-        left = self.term()
+        left = self.read_value()
         if self.kind != "sign" or self.value not in _OPERATORS:
             return left
-        compare = _OPERATORS[self.next()]
-        return _comparison(left, compare, self.term())
+        compare = _OPERATORS[self.read_next()]
+        return _compare(left, compare, self.read_value())
 
     def expect(self, sign: str) -> None:
         if self.value != sign or self.kind != "sign":
             self.fail(repr(sign))
-        self.next()
+        self.read_next()
 
-    def term(self) -> Callable[[Lookup], Any]:
+    def read_value(self) -> Callable[[Lookup], Any]:
         if self.kind in ("number", "text"):
-            value = self.literal()
+            value = self.read_literal()
             return lambda _: value
         name = self.value
         if self.kind != "name" or name in _WORDS:
             self.fail("a name, a number or a quoted text")
         if name not in self.names and name not in self.functions:
             self.fail(f"one of {', '.join([*self.names, *(f'{f}(...)' for f in self.functions)])}")
-        self.next()
-        arguments = self.arguments() if name in self.functions else ()
-        return lambda look: look(name, arguments)
+        self.read_next()
+        arguments = self.read_arguments() if name in self.functions else ()
+        return lambda lookup: lookup(name, arguments)
 
-    def arguments(self) -> tuple[Any, ...]:
+    def read_arguments(self) -> tuple[Any, ...]:
         self.expect("(")
         found: list[Any] = []
         while not (self.kind == "sign" and self.value == ")"):
@@ -159,12 +179,12 @@ class _Reader:
                 self.expect(",")
             if self.kind not in ("number", "text"):
                 self.fail("a number or a quoted text")
-            found.append(self.literal())
-        self.next()
+            found.append(self.read_literal())
+        self.read_next()
         return tuple(found)
 
-    def literal(self) -> Any:
-        """A number or a text; escapes in a text are Python's, unknown ones stay as they are."""
+    def read_literal(self) -> Any:
+        """Read a number or a text; escapes in a text are Python's, and unknown ones stay unchanged."""
         value: Any = None
         try:
             with warnings.catch_warnings():
@@ -172,15 +192,15 @@ class _Reader:
                 value = ast.literal_eval(self.value)
         except (ValueError, SyntaxError):
             self.fail("a plain number or text")
-        self.next()
+        self.read_next()
         return value
 
 
-def _comparison(
+def _compare(
     left: Callable[[Lookup], Any], compare: Callable[[Any, Any], bool], right: Callable[[Lookup], Any]
 ) -> Callable[[Lookup], bool]:
-    def test(look: Lookup) -> bool:
-        a, b = left(look), right(look)
+    def test(lookup: Lookup) -> bool:
+        a, b = left(lookup), right(lookup)
         if a is None or b is None:
             return False
         try:

@@ -1,7 +1,4 @@
-"""Softmax, entropy, cosine, rank and adaptive k, in float64, each in a line that can be checked by hand.
-
-No framework and no sampling stage: only what both need.
-"""
+"""Softmax, entropy, cosine, rank and adaptive k, in float64; each formula can be checked by hand."""
 
 import math
 
@@ -26,22 +23,23 @@ __all__ = [
 ]
 
 K_MASS, LEAST_K, LARGEST_K = 0.95, 8, 64
-"""The mass that an adaptive k is to hold, and the least and the largest k that are reported."""
+"""The mass that an adaptive k holds, and the least and the largest k that are reported."""
 
 
 def log_sum_exp(scores: Array, axis: int = -1) -> Array:
-    """ln of the sum of e^scores along an axis, in float64; -inf entries count as 0.
+    """Return ln(sum_i e^(s_i)) along an axis, in float64; an entry of -inf adds 0.
 
     >>> round(float(log_sum_exp(np.log([0.25, 0.25, 0.5]))), 12)
     0.0
     """
     scores = np.asarray(scores, dtype=np.float64)
+    # ln(sum_i e^(s_i)) = max s + ln(sum_i e^(s_i - max s)), which cannot overflow
     top = scores.max(axis=axis, keepdims=True)
     return np.squeeze(top, axis) + np.log(np.exp(scores - top).sum(axis=axis))
 
 
 def log_softmax(scores: Array, axis: int = -1) -> Array:
-    """scores less their log-sum-exp, in float64: log-probabilities of the same shape.
+    """Return the log-probabilities s_i - ln(sum_j e^(s_j)), in float64, of the same shape.
 
     >>> log_softmax(np.array([0.0, 0.0])).round(4).tolist()
     [-0.6931, -0.6931]
@@ -51,18 +49,19 @@ def log_softmax(scores: Array, axis: int = -1) -> Array:
 
 
 def softmax(scores: Array, axis: int = -1) -> Array:
-    """Probabilities of scores, in float64; -inf becomes 0.
+    """Return the probabilities e^(s_i) / sum_j e^(s_j), in float64; -inf becomes 0.
 
     >>> softmax(np.array([1.0, 1.0, -np.inf])).tolist()
     [0.5, 0.5, 0.0]
     """
     scores = np.asarray(scores, dtype=np.float64)
+    # p_i = e^(s_i - max s) / sum_j e^(s_j - max s)
     powers = np.exp(scores - scores.max(axis=axis, keepdims=True))
     return powers / powers.sum(axis=axis, keepdims=True)
 
 
 def entropy(probabilities: Array) -> float:
-    """Shannon entropy in nats; 0 ln 0 is 0.
+    """Return the Shannon entropy H = -sum_i p_i ln p_i, in nats; 0 ln 0 is 0.
 
     >>> round(entropy(np.array([0.5, 0.5, 0.0])), 4)
     0.6931
@@ -73,9 +72,9 @@ def entropy(probabilities: Array) -> float:
 
 
 def log_odds(p: float) -> float:
-    """ln(p / (1 - p)) of a probability, in nats; infinite at 0 and at 1, and beyond them.
+    """Return ln(p / (1 - p)) of a probability, in nats; infinite at 0 and at 1, and beyond them.
 
-    Where the scores of some tokens rise by x against all the others, the log-odds of their mass rise by x.
+    If the scores of some tokens rise by x and the others stay, the log-odds of their mass rise by x.
 
     >>> log_odds(0.5), round(log_odds(0.9), 4), log_odds(1.0)
     (0.0, 2.1972, inf)
@@ -86,18 +85,19 @@ def log_odds(p: float) -> float:
 
 
 def cosine(a: Array, b: Array) -> float:
-    """Cosine of the angle between two vectors; 0 where one of them is the null vector.
+    """Return the cosine of the angle between two vectors; 0 if one of them is all zeros.
 
     >>> cosine(np.array([1.0, 0.0]), np.array([-2.0, 0.0]))
     -1.0
     """
     a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    # cos = a . b / (|a| |b|)
     length = math.sqrt(a.dot(a) * b.dot(b))
     return float(a.dot(b)) / length if length else 0.0
 
 
 def rank(scores: Array, index: int) -> int:
-    """Place of an entry from the best, from 1; among equals the lower index is first.
+    """Return the place of an entry counted from the best, from 1; among equals the lower index is first.
 
     >>> [rank(np.array([3.0, 2.0, 3.0]), i) for i in range(3)]
     [1, 3, 2]
@@ -107,10 +107,10 @@ def rank(scores: Array, index: int) -> int:
 
 
 def contenders(values: Array, n: int) -> Array:
-    """Some of the numbers (S,), the n largest among them, as a new array.
+    """Return some of the numbers (S,), with the n largest among them, as a new array.
 
-    The n-th largest of the peaks of many blocks is a number that n values reach, and few more; it is found in
-    a tenth of the time in which a partition finds the n-th largest.
+    The array is cut into many blocks. At least n values reach the n-th largest of the blocks' maxima, and few
+    more do. This takes a tenth of the time of a partition.
 
     >>> sorted(contenders(np.arange(100.0), 2).tolist())[-2:]
     [98.0, 99.0]
@@ -126,9 +126,13 @@ def contenders(values: Array, n: int) -> Array:
 def adaptive_k(
     probabilities: Array, mass: float = K_MASS, minimum: int = LEAST_K, maximum: int = LARGEST_K
 ) -> tuple[int, float]:
-    """The fewest best tokens that hold `mass`, clamped to [minimum, maximum] and to the number above 0.
+    """Return the number k of the fewest best tokens that hold `mass`, and the probability they hold.
 
-    Returns k and the probability that k tokens hold.
+    Args:
+        probabilities: (S,) in any order.
+        mass: The probability that k tokens should hold.
+        minimum: The least k.
+        maximum: The largest k; k is also at most the number of probabilities above 0.
 
     >>> adaptive_k(np.array([0.2, 0.5, 0.0, 0.3]), mass=0.8, minimum=1)
     (2, 0.8)
@@ -144,13 +148,19 @@ def adaptive_k(
 def sorted_k(
     descending: Array, mass: float = K_MASS, minimum: int = LEAST_K, maximum: int = LARGEST_K
 ) -> tuple[int, float]:
-    """The same of probabilities that are in order, the largest first; the best `maximum` are enough.
+    """Return the same as adaptive_k for probabilities in descending order.
+
+    Args:
+        descending: The largest probabilities, largest first; `maximum` of them are enough.
+        mass: The probability that k tokens should hold.
+        minimum: The least k.
+        maximum: The largest k.
 
     >>> sorted_k(np.array([0.5, 0.3, 0.2, 0.0]), mass=0.8, minimum=1)
     (2, 0.8)
     """
-    held = descending.cumsum()
-    reached = int(held.searchsorted(mass - 1e-12)) + 1
+    total = descending.cumsum()
+    reached = int(total.searchsorted(mass - 1e-12)) + 1
     above = descending.size if descending[-1] > 0 else int(np.count_nonzero(descending))
     k = min(max(reached, minimum), maximum, above)
-    return k, min(float(held[k - 1]), 1.0)
+    return k, min(float(total[k - 1]), 1.0)

@@ -1,4 +1,8 @@
-"""From logits to one token, in stages that can be watched."""
+"""From logits to one token, in stages that can be watched.
+
+Read it in this order: scores.py (what stages hand on), stages/common.py (the stages), ledger.py (run,
+measure, draw), decide.py (one decision with all its numbers), sensitivity.py (how near another token was).
+"""
 
 from minilm.sampling.decide import decide
 from minilm.sampling.parsing import parse, spell

@@ -1,4 +1,4 @@
-"""Which stages in which order: as Hugging Face transformers, llama.cpp and the OpenAI API apply them."""
+"""The order of the stages in Hugging Face transformers, llama.cpp and the OpenAI API."""
 
 from __future__ import annotations
 
@@ -39,21 +39,28 @@ DIALECTS: dict[str, tuple[type[Stage], ...]] = {
     "openai": (Bias, *_CONSTRAINTS, Presence, Frequency, Temperature, TopP, Greedy),
 }  # fmt: skip
 
-PRESETS = {  # name -> stages, in the order of transformers
+# Name -> stages, in the order of transformers.
+PRESETS = {
     "greedy": "Greedy()",
     "balanced": "RepetitionPenalty(1.05) Temperature(0.7) TopP(0.8)",
     "reliable": "RepetitionPenalty(1.05) Temperature(0.3) TopP(0.7)",
     "creative": "Temperature(1.1) TopP(0.95)",
 }
 
-_WINDOW = 64  # llama.cpp's penalties look at the last 64 ids of the whole context
+# The penalties of llama.cpp look at the last 64 ids of the whole context.
+_WINDOW = 64
 
 
 def arrange(stages: Sequence[Stage], dialect: str) -> tuple[Stage, ...]:
-    """The stages in the order of a dialect; equal kinds keep theirs.
+    """Return the stages in the order of a dialect; stages of one kind keep their order.
 
-    In "llama.cpp" the penalties look at the last 64 ids, unless told otherwise. Raises MinilmError for
-    an unknown dialect, and for a stage that the dialect does not have.
+    Args:
+        stages: The stages to sort.
+        dialect: "hf", "llama.cpp" or "openai". In "llama.cpp" the penalties look at the last 64 ids, unless
+            they say otherwise.
+
+    Raises:
+        MinilmError: The dialect is unknown, or it does not have one of the stages.
 
     >>> arrange([TopP(0.9), Temperature(0.8)], "hf"), arrange([Temperature(0.8), TopP(0.9)], "llama.cpp")
     ((Temperature(0.8), TopP(0.9)), (TopP(0.9), Temperature(0.8)))
@@ -67,10 +74,10 @@ def arrange(stages: Sequence[Stage], dialect: str) -> tuple[Stage, ...]:
                 f"The dialect {dialect} has no {type(stage).__name__}; write the order yourself"
             )
     if dialect == "llama.cpp":
-        stages = [_windowed(stage) for stage in stages]
+        stages = [_limit_window(stage) for stage in stages]
     return tuple(sorted(stages, key=lambda stage: order.index(type(stage))))
 
 
-def _windowed(stage: Stage) -> Stage:
+def _limit_window(stage: Stage) -> Stage:
     looks_back = isinstance(stage, RepetitionPenalty | Frequency | Presence)
     return replace(stage, last=_WINDOW) if looks_back and stage.last is None else stage

@@ -1,4 +1,4 @@
-"""What the sampling stages hand on: the survivors with their scores, and the context they stand in."""
+"""What the sampling stages hand on: the survivors with their scores, and the context of the token."""
 
 from __future__ import annotations
 
@@ -26,8 +26,11 @@ np.empty(1 << 24, np.uint8)
 class Scores:
     """The survivors of the stages so far; every score is finite.
 
-    ids: (S,) ascending; values: (S,) float32, the score of each; cut: how near the stage that made them
-    was to keeping others, None where it compared no numbers (see StageEffect.cut).
+    Attributes:
+        ids: (S,) ascending.
+        values: (S,) float32, the score of each.
+        cut: How near the stage that made them was to keeping others (see StageEffect.cut); None if it
+            compared no numbers.
     """
 
     ids: Array
@@ -38,12 +41,14 @@ class Scores:
 
     @classmethod
     def of(cls, logits: Array) -> Scores:
-        """All tokens of a vector (V,) of logits; those at -inf are left out.
+        """Return all tokens of a vector (V,) of logits, without those at -inf.
 
-        Raises MinilmError for NaN and +inf (how many, and the first) and where nothing is left.
+        Raises:
+            MinilmError: A logit is NaN or +inf, or all are -inf.
         """
         values = float32(logits)
-        if isfinite(largest(values)) and isfinite(values[values.argmin()]):  # NaN is largest to argmax
+        # argmax takes NaN for the largest, so a NaN is seen here.
+        if isfinite(largest(values)) and isfinite(values[values.argmin()]):
             return cls(np.arange(values.size), values)
         bad = np.flatnonzero(np.isnan(values) | (values == np.inf))
         if bad.size:
@@ -57,12 +62,12 @@ class Scores:
         return cls(ids, values[ids])
 
     def keep(self, mask: Array, cut: float | None = None) -> Scores:
-        """The survivors where mask (S,) is true, by a stage that was so near to its cut."""
+        """Return the survivors where mask (S,) is true; cut: how near the stage was to keeping others."""
         where = mask.nonzero()[0]
         return Scores(self.ids[where], self.values[where], cut)
 
     def changed(self, where: Array, values: Array) -> Scores:
-        """The same survivors with new scores at the places `where`."""
+        """Return the same survivors with new scores at the places `where`."""
         new = self.values.copy()
         new[where] = values
         return Scores(self.ids, new)
@@ -70,10 +75,13 @@ class Scores:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Context:
-    """Where a token is to be chosen.
+    """Where a token is chosen.
 
-    ids: (n,) everything so far, the prompt included; prompt_length: how many of them were given;
-    eos_ids: what ends a text; limit: the most tokens to be generated, None without a limit.
+    Attributes:
+        ids: (n,) everything so far, the prompt included.
+        prompt_length: How many of these ids were given.
+        eos_ids: The ids that end a text.
+        limit: The most tokens to generate; None without a limit.
     """
 
     ids: Array
@@ -85,12 +93,12 @@ class Context:
 
     @property
     def generated(self) -> int:
-        """How many tokens have been generated so far."""
+        """The number of tokens generated so far."""
         return len(self.ids) - self.prompt_length
 
 
 def float32(values: Array) -> Array:
-    """The numbers as float32; one beyond its range becomes infinite, and is named where that matters."""
+    """Return the numbers as float32; one beyond its range becomes infinite."""
     values = np.asarray(values)
     if values.dtype == np.float32:
         return values
@@ -99,21 +107,22 @@ def float32(values: Array) -> Array:
 
 
 def places(scores: Scores, wanted: Array | Sequence[int]) -> Array:
-    """The places among the survivors of those wanted ids that are still there.
+    """Return the places among the survivors of those wanted ids that have survived.
 
     >>> places(Scores(np.array([1, 4, 6]), np.zeros(3, np.float32)), [4, 5]).tolist()
     [1]
     """
     ids, wanted = scores.ids, np.asarray(wanted, dtype=np.int64)
-    if ids[-1] == ids.size - 1:  # nobody below the last is missing: the place is the id
-        return wanted[wanted.view(np.uint64) < ids.size]  # as an unsigned number, -1 is beyond all
+    if ids[-1] == ids.size - 1:
+        # No id below the last is missing, so an id is its own place. As an unsigned number, -1 is beyond all.
+        return wanted[wanted.view(np.uint64) < ids.size]
     found = ids.searchsorted(wanted)
     found[found == ids.size] = 0
     return found[ids[found] == wanted]
 
 
 def largest(values: Array) -> Any:
-    """The largest number, NaN where there is one; argmax finds it in a third of the time of max.
+    """Return the largest number, or NaN if there is one; argmax takes a third of the time of max.
 
     >>> float(largest(np.array([1.0, 3.0, 2.0])))
     3.0
@@ -122,6 +131,7 @@ def largest(values: Array) -> Any:
 
 
 def softmax32(values: Array) -> Array:
-    """Probabilities in float32, as transformers computes them inside its truncations."""
+    """Return probabilities in float32, as transformers computes them inside its truncations."""
+    # p_i = e^(s_i - max s) / sum_j e^(s_j - max s)
     powers = np.exp(values - largest(values))
     return powers / np.add.reduce(powers)

@@ -1,6 +1,7 @@
-"""What stages may be given: looked at where a stage is made, so that no step breaks on it.
+"""The base class of a sampling stage, the checks of its arguments, and how stages are run.
 
-What holds of one stage alone stands in that stage.
+Arguments are checked where a stage is made, so that no step fails on them. A check that only one
+stage needs is in that stage.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ HUGE = 1e30
 
 
 def is_whole(value: object, least: int) -> bool:
-    """Whether a value is a whole number from `least`; True and False are none.
+    """Return whether a value is a whole number from `least`; True and False are not.
 
     >>> is_whole(3, 1), is_whole(0, 1), is_whole(2.0, 1), is_whole(True, 1)
     (True, False, False, False)
@@ -43,18 +44,18 @@ def is_whole(value: object, least: int) -> bool:
 
 
 def is_id(value: object) -> bool:
-    """Whether a value can be the number of a token: a whole number from 0 that fits in 63 bits."""
+    """Return whether a value can be the number of a token: a whole number from 0 that fits in 63 bits."""
     return is_whole(value, 0) and not is_whole(value, 2**63)
 
 
 def check_whole(stage: str, value: object, least: int) -> None:
-    """Raise MinilmError for what is no whole number from `least`."""
+    """Raise MinilmError unless the value is a whole number from `least`."""
     if not is_whole(value, least):
         raise MinilmError(f"{stage} must be a whole number from {least}, got {value!r:.80}")
 
 
 def check_ids(stage: str, ids: Any) -> None:
-    """Raise MinilmError for what is no sequence of ids."""
+    """Raise MinilmError unless this is a sequence of ids."""
     listed = isinstance(ids, list | tuple | range | np.ndarray)
     if not listed or not all(map(is_id, cast("Sequence[Any]", ids))):
         raise MinilmError(f"{stage} must be a list of ids, whole numbers from 0, got {ids!r:.80}")
@@ -67,7 +68,7 @@ def check_known(ids: Iterable[int], vocab_size: int) -> None:
 
 
 def check_last(stage: str, last: object) -> None:
-    """Raise MinilmError where a stage shall look back at something else than 1 id or more, or all (None)."""
+    """Raise MinilmError unless a stage looks back at 1 id or more, or at all (None)."""
     if last is not None and not is_whole(last, 1):
         raise MinilmError(f"{stage} must look at 1 id or more, in whole numbers, got {last!r:.80}")
 
@@ -77,29 +78,31 @@ class Stage:
     """A step of the sampling pipeline: a callable from (scores, context) to scores.
 
     Its repr is its one spelling everywhere: `repr(TopK(40))` is "TopK(40)", and parse() reads it back.
-    truncates: it only removes tokens, and never changes the score of one that it keeps.
+
+    Attributes:
+        truncates: The stage only removes tokens, and never changes the score of one that it keeps.
     """
 
     truncates: ClassVar[bool] = False
 
     def __call__(self, scores: Scores, context: Context) -> Scores:
-        """The survivors and their scores after this stage."""
+        """Return the survivors and their scores after this stage."""
         raise NotImplementedError
 
     def bind(self, codec: TextCodec) -> Stage:
-        """The same stage with its words resolved to ids; most stages have none."""
+        """Return the same stage with its words turned into ids; most stages have no words."""
         return self
 
     def begun(self, generated: int) -> Stage:
-        """The same stage for what follows so many generated tokens, where it counts from there."""
+        """Return the same stage, begun after so many generated tokens; most stages do not count them."""
         return self
 
     def reasons(self, before: Scores, context: Context, ids: Sequence[int]) -> list[str]:
-        """Why each of these ids, all among `before`, was removed: the number that failed."""
+        """Return why each of these ids, all of them in `before`, was removed: the number that failed."""
         return ["removed"] * len(ids)
 
     def gain(self, context: Context) -> float:
-        """How many times as far as the scores its cut, or the scores that leave it, may move."""
+        """Return how many times as far as the scores its cut, or the scores that leave it, can move."""
         return 1.0
 
     def find_contested(self, before: Scores, after: Scores, mass_kept: float, reach: float) -> Array | None:
@@ -118,11 +121,11 @@ class Stage:
         return None
 
     def note(self, context: Context) -> str | None:
-        """What else there is to say of this stage in a context, for its row of the ledger."""
+        """Return a remark on this stage in a context, for its row of the ledger, or None."""
         return None
 
     def ending(self, context: Context) -> str | None:
-        """Why a text must end here; None while it may go on."""
+        """Return why a text must end here; None while it may go on."""
         return None
 
     @cached_property
@@ -131,7 +134,7 @@ class Stage:
         return repr(self)
 
     def __repr__(self) -> str:
-        values = [(_plain(getattr(self, f.name)), f.default) for f in fields(self) if f.repr]
+        values = [(_to_plain(getattr(self, f.name)), f.default) for f in fields(self) if f.repr]
         return f"{type(self).__name__}({', '.join(repr(v) for v, default in values if v != default)})"
 
     def __eq__(self, other: object) -> bool:
@@ -141,27 +144,28 @@ class Stage:
         return hash(repr(self))
 
 
-def _plain(value: Any) -> Any:
-    """A value without NumPy's types, whose repr is no literal.
+def _to_plain(value: Any) -> Any:
+    """Return a value without NumPy's types, because their repr cannot be read back.
 
-    >>> _plain({"a": np.float64(0.5)}), _plain([np.int64(3)])
+    >>> _to_plain({"a": np.float64(0.5)}), _to_plain([np.int64(3)])
     ({'a': 0.5}, [3])
     """
     if isinstance(value, np.generic | np.ndarray):
         return cast("Any", value).tolist()
     if isinstance(value, Mapping):
-        facts = cast("Mapping[Any, Any]", value)
-        return {_plain(key): _plain(item) for key, item in facts.items()}
+        mapping = cast("Mapping[Any, Any]", value)
+        return {_to_plain(key): _to_plain(item) for key, item in mapping.items()}
     if isinstance(value, tuple | list):
-        items = map(_plain, cast("Sequence[Any]", value))
+        items = map(_to_plain, cast("Sequence[Any]", value))
         return tuple(items) if isinstance(value, tuple) else list(items)
     return value
 
 
 def run_stages(logits: Array, context: Context, stages: Sequence[Stage]) -> Iterator[Scores]:
-    """The model's own scores, from logits (V,), and then what each stage leaves.
+    """Yield the model's own scores, from logits (V,), and then what each stage leaves.
 
-    Raises MinilmError where the logits or a stage leave nothing.
+    Raises:
+        MinilmError: The logits are not finite, or a stage leaves nothing.
     """
     scores = Scores.of(logits)
     yield scores

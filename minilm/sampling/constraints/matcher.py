@@ -1,7 +1,7 @@
-"""llguidance behind a pure function: the generated ids to the mask of tokens that may follow.
+"""A pure function from the generated ids to the mask of tokens that may follow, computed by llguidance.
 
-One matcher is moved back and forth between the asked-for places; what it answers depends on the ids alone.
-llguidance never raises on a bad token, and in its error state it allows the end, so errors are looked for.
+One matcher moves back and forth between the places that are asked for; its answer depends on the ids alone.
+llguidance raises no error for a bad token, and in its error state it allows the end, so this module checks.
 """
 
 from __future__ import annotations
@@ -20,17 +20,25 @@ from minilm.errors import MinilmError
 from minilm.frozen import one_line
 from minilm.protocols import TextCodec
 from minilm.records import Array, frozen_array
-from minilm.sampling.constraints.probe import LIMITS, plain, probe
-from minilm.sampling.constraints.vocabulary import Vocabulary, vocabulary_of
+from minilm.sampling.constraints.probe import LIMITS, probe, shorten
+from minilm.sampling.constraints.vocabulary import Vocabulary, get_vocabulary
 
 __all__ = ["Choices", "Matcher", "State"]
 
-_KEPT = 64  # masks that are remembered: those of a step are asked for more than once
+# How many masks are remembered; the masks of one step are asked for more than once.
+_KEPT = 64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class State:
-    """What may follow some ids: allowed (V,), how many tokens of text, whether it may end, or an error."""
+    """What may follow some ids.
+
+    Attributes:
+        allowed: (V,) whether each token may follow.
+        tokens: How many of them are tokens of text, not an end.
+        accepting: Whether the text may end here.
+        error: What went wrong, or "".
+    """
 
     allowed: Array
     tokens: int
@@ -41,40 +49,49 @@ class State:
 
 
 class Matcher:
-    """A constraint over a vocabulary; state() is a pure function, kept quick by a matcher that moves.
-
-    lark: the grammar; view: llguidance's own view of the vocabulary; texts: all that it allows, where
-    they are few.
-    """
+    """A constraint over a vocabulary; find_state() is a pure function of the ids."""
 
     def __init__(self, lark: str, vocabulary: Vocabulary, view: Any, texts: Sequence[str] = ()) -> None:
+        """Make a matcher.
+
+        Args:
+            lark: The grammar.
+            vocabulary: The pieces of the codec.
+            view: llguidance's own view of the vocabulary.
+            texts: All texts that the constraint allows, if they are few.
+        """
         self._vocabulary, self.lark, self.view = vocabulary, lark, view
         self._choices = Choices(vocabulary.spellings(texts))
         self._runs = {True: _Run(lark, view), False: _Run('%llguidance {"no_forcing": true}\n' + lark, view)}
         self._states: OrderedDict[tuple[Any, ...], State] = OrderedDict()
-        self._lock = threading.Lock()  # one matcher serves every cursor of a session
+        # One matcher serves every cursor of a session.
+        self._lock = threading.Lock()
 
     @classmethod
     def of(cls, lark: str, codec: TextCodec, name: str, texts: Sequence[str] = ()) -> Matcher:
-        """A matcher for a grammar. MinilmError where it is ill formed or too large, or without llguidance."""
+        """Make a matcher for a grammar.
+
+        Raises:
+            MinilmError: The grammar is wrong or too large, or llguidance is not installed.
+        """
         if not find_spec("llguidance"):
             raise MinilmError(
                 f'{name} needs llguidance, which is not installed; run: pip install "minilm[constrain]"'
             )
         if error := probe(lark):
             raise MinilmError(f"{name} is refused: {error}")
-        vocabulary = vocabulary_of(codec)
-        matcher = cls(lark, vocabulary, _view(vocabulary), texts)
+        vocabulary = get_vocabulary(codec)
+        matcher = cls(lark, vocabulary, _get_view(vocabulary), texts)
         for canonical in (True, False):
-            if error := matcher.state((), canonical, ()).error:
+            if error := matcher.find_state((), canonical, ()).error:
                 raise MinilmError(f"{name} is refused: {error}")
         return matcher
 
     def __deepcopy__(self, memo: Any) -> Matcher:
         return self
 
-    def state(self, ids: Array | Sequence[int], canonical: bool, eos_ids: Sequence[int]) -> State:
-        """What may follow these generated ids; ids that end the text may where the text may end."""
+    def find_state(self, ids: Array | Sequence[int], canonical: bool, eos_ids: Sequence[int]) -> State:
+        """Return what may follow these generated ids; an id of eos_ids may where the text may end."""
         wanted = np.ascontiguousarray(ids, dtype=np.int64)
         key = (wanted.tobytes(), canonical, tuple(eos_ids))
         with self._lock:
@@ -90,7 +107,7 @@ class Matcher:
         allowed, accepting = mask[:size], bool(mask[size])
         if canonical:
             allowed[self._vocabulary.doubles] = False
-            if written := self._choices.after(ids.tolist()):
+            if written := self._choices.find_next(ids.tolist()):
                 allowed[:], accepting = False, written[1]
                 allowed[list(written[0])] = True
         tokens = int(np.count_nonzero(allowed))
@@ -105,51 +122,56 @@ class _Run:
         from llguidance import LLMatcher, LLParserLimits
 
         self._fresh = LLMatcher(view, lark, log_level=0, limits=LLParserLimits(**LIMITS))
-        self._begin_anew()
+        self._restart()
 
     def mask(self, ids: Array, size: int, ends: set[int]) -> tuple[Array, str]:
-        """(size + 1,) the tokens that may follow ids, the end last, and what went wrong, or nothing.
+        """Return which tokens may follow ids, (size + 1,) with the end last, and what went wrong or "".
 
-        ends: the ids that end a text, which are the grammar's end, `size`.
+        Args:
+            ids: (n,) the generated ids.
+            size: The number of tokens, which is the grammar's id for the end.
+            ends: The codec's ids that end a text.
         """
         error = self._move(ids, size, ends)
         bits = np.zeros(size // 32 + 1, np.int32)
         if not error:
             self._now.unsafe_compute_mask_ptr(bits.ctypes.data, bits.nbytes)
         mask = np.unpackbits(bits.view(np.uint8), count=size + 1, bitorder="little").view(bool)
-        if not mask[:size].any() and self._now.is_error():  # it allows the end then
-            error, mask[size] = self._broken(), False
+        if not mask[:size].any() and self._now.is_error():
+            # In an error llguidance allows the end.
+            error, mask[size] = self._explain_error(), False
         return mask, error
 
     def _move(self, ids: Array, size: int, ends: set[int]) -> str:
-        """Go to where ids have been read: back to what is common, and on from there."""
+        """Go to the place where ids have been read: back to the common part, and forward from there."""
         shorter = min(ids.size, self._read.size)
         other = ids[:shorter] != self._read[:shorter]
         common = int(other.argmax()) if other.any() else shorter
         if common < self._read.size and not self._now.rollback(self._read.size - common):
-            self._begin_anew()
+            self._restart()
             common = 0
         for place, token_id in enumerate(ids[common:].tolist(), common + 1):
             if not self._now.consume_token(size if token_id in ends else token_id):
                 why = self._now.get_error()
-                self._begin_anew()
+                self._restart()
                 unfit = "satisfy the grammar" in why or "parser stopped" in why
-                return f"its token {place}, id {token_id}, does not fit" if unfit else plain(why)
+                return f"its token {place}, id {token_id}, does not fit" if unfit else shorten(why)
         self._read = ids
         return ""
 
-    def _broken(self) -> str:
-        """The error that the matcher is in; the next question begins anew, for an error state stays."""
+    def _explain_error(self) -> str:
+        """Return the error of the matcher, and restart it, because it would stay in the error."""
         error = self._now.get_error()
-        self._begin_anew()
-        return "" if error.startswith("NoExtension") else plain(error)  # no token fits: a mask without a bit
+        self._restart()
+        # NoExtension: no token fits, which the empty mask says already.
+        return "" if error.startswith("NoExtension") else shorten(error)
 
-    def _begin_anew(self) -> None:
+    def _restart(self) -> None:
         self._now, self._read = self._fresh.deep_copy(), np.zeros(0, np.int64)
 
 
-def _view(vocabulary: Vocabulary) -> Any:
-    """llguidance's own view of a vocabulary, made once."""
+def _get_view(vocabulary: Vocabulary) -> Any:
+    """Return llguidance's own view of a vocabulary, made once."""
     if vocabulary.view is None:
         from llguidance import LLTokenizer, TokenizerWrapper
 
@@ -159,18 +181,18 @@ def _view(vocabulary: Vocabulary) -> Any:
 
 
 class Choices:
-    """Texts as ids, in order, so that those that begin alike stand together.
+    """Texts as ids, sorted, so that those with the same beginning are neighbours.
 
     >>> choices = Choices([[1, 2], [1], [5, 2]])
-    >>> choices.after([]), choices.after([1]), choices.after([7])
+    >>> choices.find_next([]), choices.find_next([1]), choices.find_next([7])
     (({1, 5}, False), ({2}, True), None)
     """
 
     def __init__(self, texts: Iterable[Sequence[int]]) -> None:
         self._texts = sorted({tuple(ids) for ids in texts})
 
-    def after(self, ids: Sequence[int]) -> tuple[set[int], bool] | None:
-        """The ids that may follow, and whether the text may end; None where no text begins so."""
+    def find_next(self, ids: Sequence[int]) -> tuple[set[int], bool] | None:
+        """Return the ids that may follow, and whether the text may end; None if no text begins so."""
         begun = tuple(ids)
         first = bisect_left(self._texts, begun)
         last = bisect_left(self._texts, (*begun[:-1], begun[-1] + 1)) if begun else len(self._texts)

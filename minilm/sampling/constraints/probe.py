@@ -1,6 +1,6 @@
-"""A grammar is tried in a process of its own first: a hostile one may never end, or end the process it is in.
+"""Try a grammar in a process of its own first, because a hostile one may never end, or crash its process.
 
-llguidance bounds its parser and lexer, but not every compilation, and deep rules overflow its stack.
+llguidance limits its parser and lexer, but not every compilation, and deep rules overflow its stack.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from typing import Any
 
 from minilm.errors import first_line
 
-__all__ = ["LIMITS", "plain", "probe"]
+__all__ = ["LIMITS", "probe", "shorten"]
 
-LIMITS: dict[str, Any] = {  # what a hostile constraint may cost; each bounds a step to well under a second
+# What a hostile constraint may use; each limit keeps a step well under a second.
+LIMITS: dict[str, Any] = {
     "initial_lexer_fuel": 1_000_000,
     "step_lexer_fuel": 200_000,
     "step_max_items": 20_000,
@@ -25,12 +26,15 @@ LIMITS: dict[str, Any] = {  # what a hostile constraint may cost; each bounds a 
     "verbose_errors": False,
 }
 
-_SECONDS = 0.4  # of processor time, so that a crowded machine does not use it up; it is spent thrice in all
+# Processor time, so that a busy machine does not use it up; a grammar may use it three times in all.
+_SECONDS = 0.4
 
 _MEGABYTES = 250
 
-_WALL = 10 if find_spec("resource") else 2  # seconds after which even a crowded machine is not waited for
+# Seconds after which even a busy machine is not waited for.
+_WALL = 10 if find_spec("resource") else 2
 
+# The stack is 1 MB, less than a thread has elsewhere, so what fits in it fits everywhere.
 _SCRIPT = f"""
 import sys, threading
 from llguidance import LLMatcher, LLTokenizer, LLParserLimits
@@ -54,14 +58,14 @@ threading.stack_size(1 << 20)
 thread = threading.Thread(target=walk)
 thread.start()
 thread.join()
-"""  # a stack of 1 MB, less than a thread has elsewhere: what fits in it fits there
+"""
 
 _LIMIT_WORDS = ("too many", "too big", "too large", "max is", "limit exceeded", "fuel")
 
 
 @lru_cache(maxsize=64)
 def probe(lark: str) -> str:
-    """Why a grammar must not be run in this process, or nothing."""
+    """Return why a grammar must not be run in this process, or ""."""
     command = [sys.executable, "-I", "-c", _SCRIPT]
     try:
         done = subprocess.run(command, input=lark.encode(), capture_output=True, timeout=_WALL, check=False)
@@ -69,15 +73,15 @@ def probe(lark: str) -> str:
         return "it takes too long to prepare; make it smaller"
     if done.returncode == 0:
         said = done.stdout.decode()
-        return said and plain(said)
-    late = -done.returncode in (9, 27)  # SIGKILL, SIGPROF
-    if late:
+        return said and shorten(said)
+    # Ended by SIGKILL or SIGPROF.
+    if -done.returncode in (9, 27):
         return f"it takes more than {_SECONDS} s to prepare; make it smaller"
-    return "it nests or repeats more than llguidance can bear; make it flatter"
+    return "it nests or repeats more than llguidance can take; make it flatter"
 
 
-def plain(message: str) -> str:
-    """What llguidance says of an error in one line that a terminal can show, and what to do about a limit."""
+def shorten(message: str) -> str:
+    """Return an error of llguidance in one line that a terminal can show, with what to do about a limit."""
     if message.startswith("NoExtension"):
         return "no text fits it to its end; give each rule a way to end"
     text = message.split("<state>")[0].strip().removesuffix("<non-verbose/>")

@@ -1,7 +1,7 @@
-"""Constraints as one more stage: only tokens that keep the text within a choice, regex, grammar or schema.
+"""Constraints: stages that keep only tokens with which the text can fit a choice, regex, grammar or schema.
 
-A stage is a value: what it allows is a pure function of the generated ids, so rewind, branch and forced
-tokens need nothing of their own. The grammars are run by llguidance, which constraint_matcher.py asks.
+What a stage allows is a pure function of the generated ids, so rewind, branch and forced tokens need no extra
+code. llguidance runs the grammars (matcher.py).
 """
 
 from __future__ import annotations
@@ -25,20 +25,24 @@ if TYPE_CHECKING:
 
 __all__ = ["Choice", "Constraint", "Grammar", "JsonSchema", "Regex"]
 
-_LONGEST = 100_000  # characters of a constraint
+# The most characters of a constraint.
+_LONGEST = 100_000
 
-_FEW = 1000  # choices of which each can be written out
+# Up to this many choices are also listed as ids.
+_FEW = 1000
 
 _SPECIAL = re.compile(r"\\.|[/\n\r]", re.DOTALL)
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Constraint(Stage):
-    """What the constraints have in common; each says itself as a Lark grammar.
+    """The base class of the constraints; each can be written as a Lark grammar.
 
-    canonical: allow the tokens alone in which the tokenizer itself would write a text that must follow, or
-    one of up to 1000 choices; never a byte that stands in for a piece. Without it every token whose bytes
-    fit. after: how many generated tokens come first; only the bytes behind them count, never the prompt's.
+    Attributes:
+        canonical: Allow only the tokens in which the tokenizer itself would write a text that must follow, or
+            one of up to 1000 choices; never a byte instead of a piece. False: every token whose bytes fit.
+        after: How many generated tokens come first. Only the text behind them must fit, never the prompt.
+        matcher: The constraint over a codec's pieces; None until bind(codec).
     """
 
     truncates: ClassVar[bool] = True
@@ -49,12 +53,12 @@ class Constraint(Stage):
 
     @property
     def lark(self) -> str:
-        """The constraint as a Lark grammar in llguidance's dialect, whose first rule is `start`."""
+        """The constraint as a Lark grammar in llguidance's dialect; its first rule is `start`."""
         raise NotImplementedError
 
     @property
     def choices(self) -> Sequence[str]:
-        """All texts that it allows, a space before them or not; none where they are too many to list."""
+        """All texts that it allows, with or without a space before them; none if there are too many."""
         return ()
 
     def __repr__(self) -> str:
@@ -63,12 +67,13 @@ class Constraint(Stage):
         return f"{type(self).__name__}({given!r}{canonical}{f', after={self.after}' if self.after else ''})"
 
     def begun(self, generated: int) -> Constraint:
-        """The same constraint on what follows so many generated tokens."""
+        """Return the same constraint for the text behind so many generated tokens."""
         return replace(self, after=generated)
 
     def bind(self, codec: TextCodec) -> Constraint:
-        """The same constraint over a codec's pieces. MinilmError where it is hostile, or not well formed."""
-        from minilm.sampling.constraints.matcher import Matcher  # llguidance, which only constraints need
+        """Return the same constraint over a codec's pieces. MinilmError if it is wrong or too large."""
+        # Imported here, because only constraints need llguidance.
+        from minilm.sampling.constraints.matcher import Matcher
 
         if not is_whole(self.after, 0):
             raise MinilmError(f"{type(self).__name__} begins after 0 or more tokens, got {self.after!r}")
@@ -79,18 +84,18 @@ class Constraint(Stage):
         return replace(self, matcher=Matcher.of(self.lark, codec, type(self).__name__, self.choices))
 
     def __call__(self, scores: Scores, context: Context) -> Scores:
-        """The survivors whose bytes fit; those that end the text, where it may end here."""
+        """Return the survivors whose bytes fit, and those that end the text if it may end here."""
         if context.generated < self.after:
             return scores
         allowed = self.allowed(context, self.canonical)
         inside = scores.ids < allowed.size
         keep = allowed[scores.ids] if inside[-1] else inside & allowed[np.where(inside, scores.ids, 0)]
         if not keep.any():
-            raise MinilmError(f"{type(self).__name__} leaves no token: {self._nothing(context)}")
+            raise MinilmError(f"{type(self).__name__} leaves no token: {self._explain_nothing(context)}")
         return scores.keep(keep)
 
-    def _nothing(self, context: Context) -> str:
-        """Why no token is left here, and what to do."""
+    def _explain_nothing(self, context: Context) -> str:
+        """Return why no token is left here, and what to do."""
         why = self.ending(context)
         if why is None:
             return "a stage before it removed every token that fits; loosen that one, or put it after"
@@ -99,30 +104,30 @@ class Constraint(Stage):
         return f"{why}; ask for a text that the tokenizer's pieces can write"
 
     def allowed(self, context: Context, canonical: bool) -> Array:
-        """(V,) whether each token may follow. MinilmError where the text so far does not fit."""
-        state = self._state(context, canonical)
+        """Return (V,) whether each token may follow. MinilmError if the text so far does not fit."""
+        state = self._find_state(context, canonical)
         if state.error:
             raise MinilmError(f"{type(self).__name__} cannot go on: {state.error}")
         return state.allowed
 
     def reasons(self, before: Scores, context: Context, ids: Sequence[int]) -> list[str]:
-        """Whether the bytes do not fit, or fit but are not written as the tokenizer would."""
+        """Return that the bytes do not fit, or that the tokenizer would write them in other pieces."""
         fits = self.allowed(context, canonical=False)
         other = "its bytes fit, but the tokenizer would write them in other pieces"
         return [other if i < fits.size and fits[i] else "its bytes do not fit" for i in map(int, ids)]
 
     def note(self, context: Context) -> str:
-        """Both masks in numbers: how many tokens fit by their bytes, and how many of them are canonical."""
+        """Return how many tokens fit by their bytes, and how many of them are canonical."""
         if context.generated < self.after:
             return f"begins after {self.after} tokens"
         fits, canonical = (np.count_nonzero(self.allowed(context, kind)) for kind in (False, True))
         return f"{fits} tokens fit by their bytes, {canonical} of them canonical"
 
     def ending(self, context: Context) -> str | None:
-        """Why nothing but an end can follow this context: complete, or impossible; None while it goes on."""
+        """Return why only an end can follow: complete, or impossible; None while the text goes on."""
         if context.generated < self.after:
             return None
-        state = self._state(context, self.canonical)
+        state = self._find_state(context, self.canonical)
         if state.error:
             return f"{type(self).__name__} is broken: {state.error}"
         if state.tokens:
@@ -130,20 +135,20 @@ class Constraint(Stage):
         name = type(self).__name__
         return f"{name} is complete" if state.accepting else f"{name} is impossible: no token fits any more"
 
-    def _state(self, context: Context, canonical: bool) -> State:
+    def _find_state(self, context: Context, canonical: bool) -> State:
         behind = context.ids[context.prompt_length + self.after :]
-        return self._bound.state(behind, canonical, context.eos_ids)
+        return self._bound.find_state(behind, canonical, context.eos_ids)
 
     @property
     def _bound(self) -> Matcher:
         if self.matcher is None:
-            raise MinilmError(f"{type(self).__name__} speaks of text; bind(codec) it first")
+            raise MinilmError(f"{type(self).__name__} works on text; bind(codec) it first")
         return self.matcher
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Choice(Constraint):
-    """One of these texts; a space may stand before it, as models like to write.
+    """Allows only one of these texts; a space may come before it, as models often write one.
 
     >>> print(Choice(["Yes", "No"]).lark)
     start: CHOICE
@@ -159,7 +164,7 @@ class Choice(Constraint):
 
     @property
     def lark(self) -> str:
-        """The texts side by side."""
+        """One rule with all the texts."""
         texts = (json.dumps(text, ensure_ascii=False) for text in self.texts)
         return f'start: CHOICE\nCHOICE: " "? ({" | ".join(texts)})'
 
@@ -171,7 +176,7 @@ class Choice(Constraint):
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Regex(Constraint):
-    """A text that a regular expression matches as a whole, in Rust's syntax.
+    """Allows only a text that a regular expression (in Rust's syntax) matches as a whole.
 
     No look-around and no back-references; \\d, \\w and \\s are Unicode's, so write [0-9] for 0 to 9.
     """
@@ -183,13 +188,13 @@ class Regex(Constraint):
 
     @property
     def lark(self) -> str:
-        """The one rule, its slashes and line breaks escaped."""
-        return f"start: /{re.sub(_SPECIAL, _escaped, self.pattern)}/"
+        """One rule, with its slashes and line breaks escaped."""
+        return f"start: /{re.sub(_SPECIAL, _escape, self.pattern)}/"
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Grammar(Constraint):
-    """A text of a context-free grammar in Lark's syntax; its first rule is called start."""
+    """Allows only a text of a context-free grammar in Lark's syntax; its first rule is called start."""
 
     text: str
 
@@ -198,13 +203,13 @@ class Grammar(Constraint):
 
     @property
     def lark(self) -> str:
-        """As it was given."""
+        """The grammar as it was given."""
         return self.text
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class JsonSchema(Constraint):
-    """A JSON value that a schema allows, written as json.dumps writes it: ", " and ": ", no other space."""
+    """Allows only a JSON value that fits a schema, written as json.dumps writes it: ", " and ": "."""
 
     schema: Mapping[str, Any]
 
@@ -235,10 +240,10 @@ def _is_mapping(given: Any) -> bool:
     return isinstance(given, Mapping)
 
 
-def _escaped(found: re.Match[str]) -> str:
-    r"""A character as it stands between the slashes of a Lark regex; what is escaped already stays.
+def _escape(found: re.Match[str]) -> str:
+    r"""Escape a character for a Lark regex, which is written between slashes; an escaped one stays.
 
-    >>> re.sub(_SPECIAL, _escaped, r"a/b\/c")
+    >>> re.sub(_SPECIAL, _escape, r"a/b\/c")
     'a\\/b\\/c'
     """
     last = found[0][-1]
@@ -246,7 +251,7 @@ def _escaped(found: re.Match[str]) -> str:
 
 
 def _check_text(stage: str, text: object) -> None:
-    """Refuse what is no text, is empty, is too long, or is no text that UTF-8 can write."""
+    """Raise MinilmError for a value that is not a text, is empty, too long, or cannot be written in UTF-8."""
     if not isinstance(text, str) or not text:
         raise MinilmError(f"{stage} must be given a text that is not empty, got {text!r:.80}")
     if len(text) > _LONGEST:

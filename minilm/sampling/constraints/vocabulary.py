@@ -1,6 +1,6 @@
-"""A codec's pieces as a grammar needs them: raw bytes, and a text's ids without what a codec puts first.
+"""A codec's pieces as a grammar needs them: their raw bytes, and the ids of a text without a dummy prefix.
 
-Pieces are taken without dummy prefix and normaliser, so that no token is offered that would then be refused.
+Pieces are used without dummy prefix and normaliser, so that no token is offered that would then be refused.
 """
 
 from __future__ import annotations
@@ -13,18 +13,23 @@ import numpy as np
 
 from minilm.protocols import TextCodec
 
-__all__ = ["Vocabulary", "vocabulary_of"]
+__all__ = ["Vocabulary", "get_vocabulary"]
 
-_ANCHORS = ("", "\n", "a", ".")  # texts that a codec may stand on, so that its dummy prefix falls on them
+# Texts that are put before a text, so that the codec's dummy prefix goes to them.
+_ANCHORS = ("", "\n", "a", ".")
 
-_AFTER = ("", "[", "中", "a")  # and before which one stands that would be stripped at the end
+# Texts that are put behind a text, so that its end is not stripped.
+_AFTER = ("", "[", "中", "a")
 
 
 class Vocabulary:
-    """The pieces of a codec; satisfies what llguidance asks of a tokenizer.
+    """The pieces of a codec, with the attributes that llguidance asks of a tokenizer.
 
-    size: V; tokens: (V + 1) bytes, the last an end of text of our own, which stands for all that end one;
-    eos: the codec's own ids that do; doubles: (D,) ids whose bytes the codec writes with another id.
+    Attributes:
+        size: V.
+        tokens: The bytes of each token, and last an end of text of our own, for all ids that end one.
+        eos: The codec's ids that end a text.
+        doubles: (D,) ids whose bytes the codec writes with another id.
     """
 
     bos_token_id = None
@@ -36,7 +41,8 @@ class Vocabulary:
         self.special_token_ids = [*(i for i, raw in enumerate(self.tokens) if not raw), self.size]
         self.eos = tuple(i for role, i in codec.special_ids.items() if role == "eos")
         pieces = [(raw, i) for i, raw in enumerate(self.tokens[: self.size]) if raw]
-        self._ids = dict(reversed(pieces))  # the lowest id of equal bytes, until the codec is asked
+        # Of equal bytes the lowest id, until the codec is asked which one it writes.
+        self._ids = dict(reversed(pieces))
         self._longest = max(map(len, self._ids), default=0)
         twice = {raw for raw, i in pieces if self._ids[raw] != i}
         own = {raw: i for raw in twice if (i := self._own(raw)) is not None}
@@ -45,7 +51,7 @@ class Vocabulary:
         self.view: Any = None
 
     def __call__(self, raw: bytes) -> list[int]:
-        """The ids in which the codec writes these bytes within a text; they join to exactly these bytes."""
+        """Return the ids in which the codec writes these bytes within a text; they join to these bytes."""
         try:
             text = raw.decode()
         except UnicodeDecodeError:
@@ -53,13 +59,13 @@ class Vocabulary:
         return self._within(text) or self._greedy(raw)
 
     def _within(self, text: str) -> list[int] | None:
-        """The ids in which the codec writes this text after others; None where it merges with them all."""
+        """Return the ids in which the codec writes this text after another; None if it always merges."""
         raw = text.encode()
         endings = (self._ending(self._codec.encode(anchor + text), raw) for anchor in _ANCHORS)
         return next((ids for ids in endings if ids is not None), None)
 
     def _own(self, raw: bytes) -> int | None:
-        """The id with which the codec writes these bytes, where several have them, or None."""
+        """Return the id with which the codec writes bytes that several ids have, or None."""
         try:
             text = raw.decode()
         except UnicodeDecodeError:
@@ -68,24 +74,24 @@ class Vocabulary:
         return next((ids[0] for ids in within if ids and self.tokens[ids[0]] == raw), None)
 
     def spellings(self, texts: Iterable[str]) -> Iterator[list[int]]:
-        """The ids of each text, and of each after a space, where the pieces can write it."""
+        """Yield the ids of each text, and of each after a space, if the pieces can write it."""
         for raw in (start + text.encode() for text in texts for start in (b"", b" ")):
             ids = self(raw)
             if b"".join(self.tokens[i] for i in ids) == raw:
                 yield ids
 
     def _ending(self, ids: Sequence[int], raw: bytes) -> list[int] | None:
-        """The last of ids that join to raw, or None where none do."""
-        held = b""
-        for at in range(len(ids), -1, -1):
-            if held == raw:
-                return list(ids[at:])
-            if at:
-                held = self.tokens[ids[at - 1]] + held
+        """Return the last of the ids that together are raw, or None if no such ids end the list."""
+        joined = b""
+        for start in range(len(ids), -1, -1):
+            if joined == raw:
+                return list(ids[start:])
+            if start:
+                joined = self.tokens[ids[start - 1]] + joined
         return None
 
     def _greedy(self, raw: bytes) -> list[int]:
-        """The longest piece at every place; bytes that no piece has are left out."""
+        """Return the longest piece at every place; bytes that no piece has are left out."""
         ids: list[int] = []
         at = 0
         while at < len(raw):
@@ -98,6 +104,6 @@ class Vocabulary:
 
 
 @lru_cache(maxsize=4)
-def vocabulary_of(codec: TextCodec) -> Vocabulary:
-    """The vocabulary of a codec; those of the last few codecs are remembered."""
+def get_vocabulary(codec: TextCodec) -> Vocabulary:
+    """Return the vocabulary of a codec; those of the last four codecs are remembered."""
     return Vocabulary(codec)

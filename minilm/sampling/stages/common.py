@@ -1,7 +1,9 @@
-"""One small frozen dataclass per sampling stage: scores in, scores out.
+"""The stages that most people use: Temperature, TopK, TopP, MinP and Greedy.
 
-Values are float32 in transformers' order of operations. Each truncation works on the softmax of what
-is left, and can say of a token which number failed. The rarer stages stand in more.py.
+Each is a frozen dataclass: scores in, scores out. Values are float32 in transformers' order of operations. A
+truncation works on the softmax of the tokens that are left, and can say which number of a token failed.
+
+In the formulas s_i is the score of token i, and p_i = e^(s_i) / sum_j e^(s_j) its probability.
 """
 
 from __future__ import annotations
@@ -28,27 +30,37 @@ _BLOCK = 8192
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Greedy(Stage):
-    """Leaves the best token alone, the lowest id among equals; then nothing is drawn."""
+    """Keeps only the best token, the lowest id among equals, so that nothing is left to chance.
+
+    keep i = argmax_i s_i
+    """
 
     truncates: ClassVar[bool] = True
 
     def __call__(self, scores: Scores, context: Context) -> Scores:
-        """One survivor; its cut is the distance to the second best."""
+        """Return one survivor; its cut is the distance to the second best."""
         values = scores.values
+        # keep i = argmax_i s_i
         best = int(values.argmax())
         others = np.delete(values, best)
         cut = float(values[best] - largest(others)) if others.size else None
         return Scores(scores.ids[best : best + 1], values[best : best + 1], cut)
 
     def reasons(self, before: Scores, context: Context, ids: Sequence[int]) -> list[str]:
-        """The best score that each was compared with."""
+        """Return the best score that each was compared with."""
         best = before.values.max()
-        return [f"score {v:.4g} is not the best, {best:.4g}" for v in _values(before, ids)]
+        return [f"score {v:.4g} is not the best, {best:.4g}" for v in _find_values(before, ids)]
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Temperature(Stage):
-    """Divides every score by t > 0: below 1 sharper, above 1 flatter (Ackley et al., 1985)."""
+    """Divides every score by t > 0: below 1 sharper, above 1 flatter (Ackley et al., 1985).
+
+    s_i <- s_i / t
+
+    Attributes:
+        t: The temperature.
+    """
 
     t: float
 
@@ -57,23 +69,30 @@ class Temperature(Stage):
             raise MinilmError(f"Temperature must be above 0, got {self.t}; for greedy use Greedy()")
 
     def __call__(self, scores: Scores, context: Context) -> Scores:
-        """The same survivors, scores / t."""
+        """Return the same survivors with their scores divided by t."""
         if self.t == 1:
             return scores
         values, t = scores.values, np.float32(min(self.t, _LARGEST))
         most = max(float(largest(values)), -float(values[values.argmin()]))
         if not t or most > _LARGEST * float(t):
             raise MinilmError(f"Temperature {self.t} makes scores overflow; for greedy use Greedy()")
+        # s_i <- s_i / t
         return Scores(scores.ids, values / t)
 
     def gain(self, context: Context) -> float:
-        """1 / t."""
+        """Return 1 / t."""
         return 1 / self.t
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class TopK(Stage):
-    """Keeps the k best tokens, and those equal to the k-th (Fan et al., 2018)."""
+    """Keeps the k best tokens, and those equal to the k-th (Fan et al., 2018).
+
+    keep i with s_i >= the k-th largest score
+
+    Attributes:
+        k: How many tokens to keep, from 1.
+    """
 
     truncates: ClassVar[bool] = True
 
@@ -84,26 +103,35 @@ class TopK(Stage):
             raise MinilmError(f"TopK must be a whole number from 1, got {self.k}; leave it out to keep all")
 
     def __call__(self, scores: Scores, context: Context) -> Scores:
-        """The survivors with a score of at least the k-th largest; its cut is the distance to the next."""
-        k = int(self.k)  # which may be one of NumPy's
+        """Return the survivors from the k-th largest score up; the cut is the distance to the next."""
+        # Python's own int: k may be one of NumPy's, which can overflow.
+        k = int(self.k)
         if scores.values.size <= k:
             return scores
         values = contenders(scores.values, k + 1)
         place = values.size - k
         values.partition(place)
+        # keep i with s_i >= the k-th largest score
         least = values[place]
         return scores.keep(scores.values >= least, float(least - largest(values[:place])))
 
     def reasons(self, before: Scores, context: Context, ids: Sequence[int]) -> list[str]:
-        """The place of each among the survivors before."""
-        return [f"rank {1 + np.count_nonzero(before.values > v)} > {self.k}" for v in _values(before, ids)]
+        """Return the rank of each among the survivors before."""
+        return [
+            f"rank {1 + np.count_nonzero(before.values > v)} > {self.k}" for v in _find_values(before, ids)
+        ]
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class TopP(Stage):
-    """Keeps the fewest best tokens whose mass reaches p; the crossing token stays (Holtzman et al., 2020).
+    """Keeps the fewest best tokens whose mass reaches p: the nucleus (Holtzman et al., 2020).
 
-    Among equal scores the lower id is taken first.
+    keep the smallest set of best tokens with sum p_i >= p
+
+    The token that crosses p stays. Among equal scores the lower id is taken first.
+
+    Attributes:
+        p: The mass, between 0 and 1; 0 keeps the best token, 1 keeps all.
     """
 
     truncates: ClassVar[bool] = True
@@ -115,12 +143,13 @@ class TopP(Stage):
             raise MinilmError(f"TopP must lie between 0 and 1, got {self.p}")
 
     def __call__(self, scores: Scores, context: Context) -> Scores:
-        """The survivors that the nucleus holds; at least the best one."""
+        """Return the survivors in the nucleus; at least the best one."""
         if self.p == 1:
             return scores
         values = scores.values
         # Worst first, as transformers sums; the values alone matter, so the sort need not be stable.
         ascending = np.sort(values)
+        # The nucleus ends where the mass of the worst tokens exceeds 1 - p.
         first, masses = self._find_crossing(softmax32(ascending))
         keep = values >= ascending[first]
         surplus = int(np.count_nonzero(keep)) - (values.size - first)
@@ -179,13 +208,14 @@ class TopP(Stage):
         return before.ids[near]
 
     def reasons(self, before: Scores, context: Context, ids: Sequence[int]) -> list[str]:
-        """The mass that the better tokens had reached before each."""
+        """Return the mass that the better tokens had reached before each."""
         values = before.values
         ascending = np.sort(values)
         p = np.sort(softmax32(values)).astype(np.float64)
         where = places(before, ids)
         reached: list[str] = []
         for place, end in zip(where, ascending.searchsorted(values[where], side="right"), strict=True):
+            # mass = sum of p_j over all better tokens, and over equal ones with a lower id
             equals_before = np.count_nonzero(values[:place] == values[place])
             mass = np.add.reduce(p[end:]) + equals_before * p[end - 1]
             reached.append(f"{mass:.4f} reached before it")
@@ -194,7 +224,13 @@ class TopP(Stage):
 
 @dataclass(frozen=True, repr=False, eq=False)
 class MinP(Stage):
-    """Removes what is less likely than m times the most likely token (Nguyen et al., 2024)."""
+    """Removes the tokens less likely than m times the most likely one (Nguyen et al., 2024).
+
+    keep i with p_i >= m * max_j p_j
+
+    Attributes:
+        m: The share, between 0 and 1; 0 keeps all.
+    """
 
     truncates: ClassVar[bool] = True
 
@@ -205,25 +241,27 @@ class MinP(Stage):
             raise MinilmError(f"MinP must lie between 0 and 1, got {self.m}")
 
     def __call__(self, scores: Scores, context: Context) -> Scores:
-        """The survivors with a probability of at least m times the largest."""
+        """Return the survivors with a probability of at least m times the largest."""
         p = softmax32(scores.values)
-        return scores.keep(p >= np.float32(self.m) * largest(p), self._cut(scores.values))
+        # keep i with p_i >= m * max_j p_j
+        return scores.keep(p >= np.float32(self.m) * largest(p), self._find_cut(scores.values))
 
-    def _cut(self, values: Array) -> float | None:
-        """Of the nearest score to the least that is kept; the best one always is."""
+    def _find_cut(self, values: Array) -> float | None:
+        """Return the distance of the nearest score to the least one that is kept; the best always is."""
         if not self.m:
             return None
         best = values.argmax()
+        # p_i >= m * p_best is the same as s_i >= s_best + ln m.
         away = np.abs(values - (values[best] + np.float32(log(self.m))))
         away[best] = np.inf
         cut = float(away[away.argmin()])
         return cut if cut < np.inf else None
 
     def reasons(self, before: Scores, context: Context, ids: Sequence[int]) -> list[str]:
-        """The two numbers that were compared."""
+        """Return the two numbers that were compared."""
         p = softmax32(before.values)
         return [f"{v:.4g} < {self.m} × {p.max():.4g}" for v in p[places(before, ids)].tolist()]
 
 
-def _values(scores: Scores, ids: Sequence[int]) -> Array:
+def _find_values(scores: Scores, ids: Sequence[int]) -> Array:
     return scores.values[places(scores, ids)]

@@ -1,7 +1,6 @@
-"""One small frozen dataclass per sampling stage: scores in, scores out.
+"""Stages that work on words: a bias for words or sequences, and words that may not be written.
 
-Values are float32 in transformers' order of operations. Each truncation works on the softmax of what
-is left, and can say of a token which number failed. The rarer stages stand in more.py.
+A word is turned into ids by `bind(codec)`. A table then says what is added to an id after which ids.
 """
 
 from __future__ import annotations
@@ -25,21 +24,26 @@ __all__ = [
     "Bias",
     "SequenceBias",
     "SequenceTable",
-    "bound",
     "check_bias",
     "check_word",
-    "exact",
-    "spellings",
+    "encode_exactly",
+    "encode_spellings",
+    "require_table",
 ]
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Bias(Stage):
-    """Adds to the score of words, piece by piece, with and without a leading space.
+    """Adds a number to the score of words, piece by piece, with and without a leading space.
 
-    words: word (or id) -> what is added, in nats. The first piece of a word gets it everywhere, each
-    further piece where the context ends with the pieces before it; what several words give a piece
-    adds up. -inf bans the word: its last piece is removed where the rest stands before it.
+    s_i <- s_i + bias, if i is the next piece of a word
+
+    The first piece of a word gets the bias everywhere, each further piece where the context ends with the
+    pieces before it. The biases of several words add up. -inf bans a word: its last piece is removed where
+    the context ends with the others.
+
+    Attributes:
+        words: Word (or id) -> the bias, in nats.
     """
 
     words: Mapping[str | int, float]
@@ -49,28 +53,33 @@ class Bias(Stage):
         check_bias("Bias", self.words)
 
     def bind(self, codec: TextCodec) -> Bias:
-        """Every word as sequences of ids that grow piece by piece, each of them once."""
+        """Return the same stage with every word as sequences of ids that grow piece by piece."""
         biases: list[tuple[tuple[int, ...], float]] = []
         for word, bias in self.words.items():
-            wholes = spellings(word, codec)
+            wholes = encode_spellings(word, codec)
             grown = {ids[:n] for ids in wholes for n in range(1, len(ids) + 1)}
             biases += [(ids, bias) for ids in (wholes if bias == -np.inf else grown)]
         return replace(self, table=SequenceTable.of(biases))
 
     def __call__(self, scores: Scores, context: Context) -> Scores:
-        """Biased scores; banned tokens are gone."""
-        return bound(self, self.table)(scores, context)
+        """Return the scores with the biases added, without the banned tokens."""
+        return require_table(self, self.table)(scores, context)
 
     def reasons(self, before: Scores, context: Context, ids: Sequence[int]) -> list[str]:
-        """Banned, the only way in which a bias removes."""
+        """Return that each is banned, the only way in which a bias removes a token."""
         return ["banned: bias -inf"] * len(ids)
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class SequenceBias(Stage):
-    """Adds to the last id of a sequence where the context ends with the rest; several matches add.
+    """Adds a number to the last id of a sequence where the context ends with the others.
 
-    sequences: a text (exactly as it is written), an id or a tuple of ids -> what is added, in nats.
+    s_i <- s_i + bias, if (the last ids of the context, i) is the sequence
+
+    The biases of several matches add up; -inf removes the token.
+
+    Attributes:
+        sequences: A text exactly as it is written, an id or a tuple of ids -> the bias, in nats.
     """
 
     sequences: Mapping[str | int | tuple[int, ...], float]
@@ -80,24 +89,29 @@ class SequenceBias(Stage):
         check_bias("SequenceBias", self.sequences)
 
     def bind(self, codec: TextCodec) -> SequenceBias:
-        """Texts as ids."""
-        biases = [(ids, bias) for words, bias in self.sequences.items() if (ids := exact(words, codec))]
+        """Return the same stage with its texts as ids."""
+        biases = [
+            (ids, bias) for words, bias in self.sequences.items() if (ids := encode_exactly(words, codec))
+        ]
         return replace(self, table=SequenceTable.of(biases))
 
     def __call__(self, scores: Scores, context: Context) -> Scores:
-        """Biased scores; those at -inf are gone."""
-        return bound(self, self.table)(scores, context)
+        """Return the scores with the biases added, without those at -inf."""
+        return require_table(self, self.table)(scores, context)
 
     def reasons(self, before: Scores, context: Context, ids: Sequence[int]) -> list[str]:
-        """Banned, the only way in which a bias removes."""
+        """Return that each is banned, the only way in which a bias removes a token."""
         return ["banned: bias -inf"] * len(ids)
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class BadWords(Stage):
-    """Removes the id that would complete one of the words, with or without a leading space.
+    """Removes the token that would complete one of the words, with or without a leading space.
 
-    words: texts, or ids and tuples of ids as they are. A word of one id that ends texts is spared.
+    An id that ends a text is never removed as a word of its own.
+
+    Attributes:
+        words: Texts, ids or tuples of ids.
     """
 
     words: Sequence[str | int | tuple[int, ...]]
@@ -111,31 +125,36 @@ class BadWords(Stage):
             check_word("BadWords", word)
 
     def bind(self, codec: TextCodec) -> BadWords:
-        """Every word as its sequences of ids."""
-        biases = [(ids, -np.inf) for word in self.words for ids in spellings(word, codec)]
+        """Return the same stage with every word as its sequences of ids."""
+        biases = [(ids, -np.inf) for word in self.words for ids in encode_spellings(word, codec)]
         return replace(self, table=SequenceTable.of(biases))
 
     def __call__(self, scores: Scores, context: Context) -> Scores:
-        """The survivors that complete no bad word."""
-        table = bound(self, self.table)
+        """Return the survivors that complete no bad word."""
+        table = require_table(self, self.table)
         alone = table.by_prefix.get((), {})
         return table(scores, context, [i for i in context.eos_ids if i in alone])
 
     def reasons(self, before: Scores, context: Context, ids: Sequence[int]) -> list[str]:
-        """What each would have done."""
+        """Return what each would have done."""
         return ["would complete a bad word"] * len(ids)
 
 
 @dataclass(frozen=True, eq=False)
 class SequenceTable:
-    """What is added to an id after a prefix: prefix -> (id -> sum of the biases)."""
+    """What is added to the score of an id after certain ids.
+
+    Attributes:
+        by_prefix: The ids before -> (id -> the sum of its biases).
+        lengths: The lengths of these prefixes, ascending.
+    """
 
     by_prefix: Mapping[tuple[int, ...], Mapping[int, float]]
     lengths: tuple[int, ...]
 
     @classmethod
     def of(cls, biases: Iterable[tuple[tuple[int, ...], float]]) -> SequenceTable:
-        """A table of sequences, each with what it adds to its last id; those that come twice add up.
+        """Make a table of sequences, each with the bias of its last id; equal sequences add up.
 
         >>> SequenceTable.of([((5,), 1.0), ((4, 5), 2.0)]).added(Context(np.array([3, 4])))
         {5: 3.0}
@@ -147,9 +166,11 @@ class SequenceTable:
         return cls(MappingProxyType(table), tuple(sorted({len(prefix) for prefix in table})))
 
     def added(self, context: Context, spared: Sequence[int] = ()) -> dict[int, float]:
-        """Id -> what is added to its score in this context; several matches add up.
+        """Return id -> what is added to its score in this context; several matches add up.
 
-        spared: ids whose sequence of one id does not count.
+        Args:
+            context: Where the token is chosen.
+            spared: Ids whose sequence of one id does not count.
         """
         longest = self.lengths[-1] if self.lengths else 0
         tail = tuple(context.ids[-longest:].tolist()) if longest else ()
@@ -162,7 +183,7 @@ class SequenceTable:
         return added
 
     def __call__(self, scores: Scores, context: Context, spared: Sequence[int] = ()) -> Scores:
-        """The scores with everything added; those at -inf are gone."""
+        """Return the scores with everything added, without those at -inf."""
         ids, bias = self._anywhere if self.lengths == (0,) and not spared else self._arrays(context, spared)
         where = places(scores, ids)
         if not where.size:
@@ -174,11 +195,11 @@ class SequenceTable:
 
     @cached_property
     def _anywhere(self) -> tuple[Array, Array]:
-        """What is added where no sequence is longer than its last id: the same in every context."""
+        """The ids and biases where every sequence is one id long, and so the same in every context."""
         return self._arrays(Context(np.empty(0, np.int64)))
 
     def _arrays(self, context: Context, spared: Sequence[int] = ()) -> tuple[Array, Array]:
-        """The ids that get something in this context, ascending, and what."""
+        """Return the ids whose score changes in this context, ascending, and by how much."""
         added = {i: b for i, b in sorted(self.added(context, spared).items()) if b}
         return np.array(list(added), np.int64), np.array(list(added.values()), np.float32)
 
@@ -195,15 +216,15 @@ def check_bias(stage: str, words: Mapping[Any, Any]) -> None:
 
 
 def check_word(stage: str, word: Any) -> None:
-    """Raise MinilmError for what is no text, no id and no tuple of ids, or is empty."""
+    """Raise MinilmError unless this is a text, an id or a tuple of ids, and not empty."""
     ids = cast("Sequence[Any]", word if isinstance(word, tuple | list) else [word])
     fits = bool(word) if isinstance(word, str) else bool(ids) and all(map(is_id, ids))
     if not fits:
         raise MinilmError(f"{stage} must be given texts, ids or tuples of ids, none empty, got {word!r:.80}")
 
 
-def exact(word: str | int | Sequence[int], codec: TextCodec) -> tuple[int, ...]:
-    """A word as ids: a text exactly as it is written, ids as they are. MinilmError where one is unknown."""
+def encode_exactly(word: str | int | Sequence[int], codec: TextCodec) -> tuple[int, ...]:
+    """Return a word as ids: a text exactly as it is written, ids unchanged. MinilmError for an unknown id."""
     if isinstance(word, str):
         return tuple(codec.encode(word))
     ids = tuple(word) if isinstance(word, Sequence) else (word,)
@@ -211,16 +232,16 @@ def exact(word: str | int | Sequence[int], codec: TextCodec) -> tuple[int, ...]:
     return ids
 
 
-def spellings(word: str | int | Sequence[int], codec: TextCodec) -> list[tuple[int, ...]]:
-    """A word as ids, with and without a leading space; ids as they are."""
+def encode_spellings(word: str | int | Sequence[int], codec: TextCodec) -> list[tuple[int, ...]]:
+    """Return a word as ids, with and without a leading space; ids unchanged."""
     if not isinstance(word, str):
-        return [exact(word, codec)]
+        return [encode_exactly(word, codec)]
     bare = word.removeprefix(" ") or word
-    return list(dict.fromkeys(ids for w in (bare, " " + bare) if (ids := exact(w, codec))))
+    return list(dict.fromkeys(ids for w in (bare, " " + bare) if (ids := encode_exactly(w, codec))))
 
 
-def bound(stage: Stage, table: SequenceTable | None) -> SequenceTable:
-    """The table of a stage that speaks of words. MinilmError where it was not bound to a codec."""
+def require_table(stage: Stage, table: SequenceTable | None) -> SequenceTable:
+    """Return the table of a stage that works on words. MinilmError if it was not bound to a codec."""
     if table is None:
         raise MinilmError(f"{stage!r} speaks of words; bind(codec) it first, so that they become ids")
     return table
