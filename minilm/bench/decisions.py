@@ -1,4 +1,4 @@
-"""What explaining a step costs: six stages with their ledger, ten candidates; and a whole step in NumPy."""
+"""The time to explain a step, with six stages, their ledger and ten candidates; and of a step in NumPy."""
 
 from __future__ import annotations
 
@@ -24,45 +24,47 @@ NUCLEUS_FIRST = "TopP(0.9) RepetitionPenalty(1.1) Bias({20: 1.0}) Temperature(0.
 
 
 def figures(quick: bool = False) -> Iterator[Figure]:
-    """Seconds a step on top of the forward step, by vocabulary; and of a whole step at V = 512."""
+    """Yield the seconds of a decision, by vocabulary, and of a whole step in NumPy at V = 512."""
     runs, steps = (3, 50) if quick else (7, 300)
     for size, bar, nucleus_bar in ((50_257, 3e-3, 1.5e-3), (4_000, 3.5e-4, 3e-4)):
-        yield seconds(f"six stages explained, a step, V={size:,}", _deciding(size, SIX, steps), runs, bar)
+        yield seconds(
+            f"six stages explained, a step, V={size:,}", _measure_decisions(size, SIX, steps), runs, bar
+        )
         name = f"the same with TopP first, V={size:,}"
-        yield seconds(name, _deciding(size, NUCLEUS_FIRST, steps // 5), runs, nucleus_bar)
-    yield seconds("a full step in NumPy, six stages, V=512", _streaming(512, steps), runs, 1 / 4_000)
+        yield seconds(name, _measure_decisions(size, NUCLEUS_FIRST, steps // 5), runs, nucleus_bar)
+    yield seconds("a full step in NumPy, six stages, V=512", _measure_steps(512, steps), runs, 1 / 4_000)
 
 
-def _deciding(size: int, stages: str, steps: int) -> Callable[[], float]:
-    """Seconds of the median decision over random logits."""
+def _measure_decisions(size: int, stages: str, steps: int) -> Callable[[], float]:
+    """Return a measurement: the seconds of the median decision over random logits."""
     codec = FakeCodec(size)
     bound = [stage.bind(codec) for stage in parse(stages)]
     logits = generator(0, "bench").standard_normal((8, size), np.float32) * 3
     context, texts = Context(np.arange(10, 40), 10, (3,)), TokenTexts(codec)
 
-    def measured() -> float:
+    def measure() -> float:
         times = []
         for n in range(steps):
-            begun = perf_counter()
+            started = perf_counter()
             decide(logits[n % 8], context, bound, 0.37, texts)
-            times.append(perf_counter() - begun)
+            times.append(perf_counter() - started)
         return median(times)
 
-    return measured
+    return measure
 
 
-def _streaming(size: int, steps: int) -> Callable[[], float]:
-    """Seconds of the median step of a stream, reading included."""
+def _measure_steps(size: int, steps: int) -> Callable[[], float]:
+    """Return a measurement: the seconds of the median step of a stream, with the forward step."""
     model, codec = create("numpy", ModelConfig(size)), FakeCodec(size)
 
-    def measured() -> float:
+    def measure() -> float:
         cursor = start(model, codec, PROMPT, SIX, 1, max_tokens=None, eos_ids=())
         times = []
         for _ in range(steps):
-            begun = perf_counter()
+            started = perf_counter()
             cursor.peek()
             cursor = cursor.advance()
-            times.append(perf_counter() - begun)
+            times.append(perf_counter() - started)
         return median(times)
 
-    return measured
+    return measure

@@ -36,7 +36,7 @@ def _list() -> str:
     return "\n\n".join(
         [
             _format("--stages, in any order, such as:", does),
-            _format("--preset, which stands for:", PRESETS),
+            _format("--preset, a name for:", PRESETS),
             _format("--dialect, which puts them in the order:", orders),
             "minilm stages NAME says all about one.",
         ]

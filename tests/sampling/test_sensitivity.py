@@ -1,4 +1,4 @@
-"""How near a decision was: found by bisection, held against trying everything by hand."""
+"""How near a decision was to another one: what bisection finds is what trying everything finds."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import pytest
 from minilm.errors import MinilmError
 from minilm.numerics import softmax
 from minilm.sampling import Context, decide, parse
-from minilm.sampling.ledger import Ledger, choose_token
+from minilm.sampling.ledger import Ledger, choose_token, is_drawn
 from minilm.sampling.parameters import get_number, set_number
 from minilm.sampling.scores import Scores
 from minilm.sampling.sensitivity import (
@@ -408,3 +408,32 @@ def test_top_p_keeps_the_lowest_ids_among_equals_at_the_cut():
         reached = np.cumsum(softmax(logits)[order])
         fewest = int(np.count_nonzero(reached < p - 1e-6)) + 1
         assert stage(Scores.of(logits), HERE).ids.tolist() == sorted(order[:fewest].tolist())
+
+
+@pytest.mark.parametrize("spread", [0.05, 4.0])
+def test_a_nucleus_of_a_large_vocabulary_is_that_of_one_sum(spread):
+    """Oracle: all tokens in one cumulative sum, worst first; flat and sharp, over several blocks."""
+    dice = np.random.default_rng(2)
+    for p in (0.1, 0.5, 0.9, 0.999):
+        scores = Scores.of((dice.normal(size=40_000) * spread).astype(np.float32))
+        (stage,) = parse(f"TopP({p})")
+        order = np.argsort(scores.values)
+        below = softmax(scores.values)[order].cumsum()
+        kept = stage(scores, HERE).ids
+        assert np.isin(order[below > 1 - p + 1e-6], kept).all()
+        assert not np.isin(order[below < 1 - p - 1e-6], kept).any()
+
+
+def test_float32_rounds_a_large_score_by_more_than_a_wobble_and_the_mark_knows_it():
+    """At 200 the numbers of float32 are 1.53e-5 apart, so a wobble of 1e-5 moves a score by that."""
+    logits, u = np.array([200.0, 200.0], np.float32), 0.5 + 7.55e-6
+    assert choose_token(logits, HERE, (), u) == 1
+    assert is_fragile(logits, HERE, (), u)
+    assert decide(logits, HERE, (), u, lambda i: (str(i), b"")).fragile
+
+
+def test_a_token_is_drawn_where_its_interval_begins_and_not_where_it_ends():
+    scores = Scores.of(np.zeros(4))
+    assert [is_drawn(scores, 0.25, token) for token in range(4)] == [False, True, False, False]
+    assert [is_drawn(scores, None, token) for token in range(4)] == [True, False, False, False]
+    assert is_drawn(scores, 1 - 2.0**-53, 3)

@@ -243,5 +243,5 @@ def encode_spellings(word: str | int | Sequence[int], codec: TextCodec) -> list[
 def require_table(stage: Stage, table: SequenceTable | None) -> SequenceTable:
     """Return the table of a stage that works on words. MinilmError if it was not bound to a codec."""
     if table is None:
-        raise MinilmError(f"{stage!r} speaks of words; bind(codec) it first, so that they become ids")
+        raise MinilmError(f"{stage!r} works on words; bind(codec) it first, so that they become ids")
     return table
