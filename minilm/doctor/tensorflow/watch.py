@@ -79,7 +79,8 @@ class Watch:
         if layer is not self.model or not args or isinstance(args[0], keras.KerasTensor):
             return outputs
         logits, *others = tf.nest.flatten(outputs)
-        gradients: list[Any] = []
+        # No annotation here: TensorFlow cannot trace a function that annotates a nonlocal name.
+        gradients = []
 
         @tf.custom_gradient
         def keep_gradient(values: Any) -> Any:
