@@ -211,12 +211,12 @@ def test_a_thousand_kept_states_share_one_cache():
         states.append(reading.state)
     assert_close(reading.logits, whole(model.net, ids)[-1:])
     assert len({id(state.branch) for state in states}) == 1
-    held = {}
+    sizes = {}
     for buffer in states[0].branch._buffers:
         for tensor in buffer.rows(0, 1001):
-            held[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+            sizes[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
     rows = 2 * 2 * 1001 * 32 * 4  # keys and values, layers, positions, width, bytes of a float
-    assert sum(held.values()) <= 1.6 * rows
+    assert sum(sizes.values()) <= 1.6 * rows
 
 
 @pytest.mark.parametrize("architecture", ["gpt2", "llama", "mistral"])

@@ -187,9 +187,9 @@ def test_a_killed_worker_leaves_a_checkpoint_from_which_one_or_two_go_on(tmp_pat
     options, losses = whole
     out = tmp_path / "out"
     command = train(2, *options, "--out", out, "--steps", 40)
-    held = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=held
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
     ) as job:
         assert job.stdout
         assert job.stderr

@@ -1,4 +1,4 @@
-"""What every backend must answer when it reads."""
+"""Every backend reads alike; the oracle is an independent net of plain PyTorch."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What every backend must refuse, in one line, before its framework sees it."""
+"""Every backend refuses the same input, in one line, before its framework sees it."""
 
 import numpy as np
 import pytest

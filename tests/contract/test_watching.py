@@ -1,4 +1,4 @@
-"""What a watched step says, in every backend; and what it must not cost: no copies, no tracing anew."""
+"""A watched step says the same in every backend, and costs no copies and no new tracing."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What goes on inside, held against torch.nn.LSTMCell by hand and transformers' own outputs."""
+"""The inside of a model, compared with torch.nn.LSTMCell by hand and with transformers' own outputs."""
 
 import importlib.util
 
