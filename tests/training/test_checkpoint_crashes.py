@@ -77,7 +77,11 @@ def asks_the_system(function):
 
 KILLS = """
 keep(1)
-begun, dice = time.monotonic(), random.Random(0)
+# The kills fall over the length of one or two saves, however fast this machine is.
+begun = time.monotonic()
+for step in range(2, 12):
+    keep(step)
+seconds, dice = (time.monotonic() - begun) / 10, random.Random(0)
 newer = 0
 for kill in range(200):
     first, (reading, writing) = whole(), os.pipe()
@@ -87,7 +91,7 @@ for kill in range(200):
             os.write(writing, step.to_bytes(8, "little"))
     child = in_child(saves)
     os.close(writing)
-    time.sleep(dice.uniform(0.001, 0.03))
+    time.sleep(dice.uniform(0.1, 1.6) * seconds)
     os.kill(child, signal.SIGKILL)
     assert ended(child) == -signal.SIGKILL
     with open(reading, "rb") as told:
