@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import click
@@ -15,7 +15,7 @@ from minilm.sampling import Greedy, Stage, Temperature, TopK, TopP, parse
 from minilm.sampling.constraints.stage import Grammar, JsonSchema
 from minilm.sampling.dialects import DIALECTS, PRESETS, arrange
 
-__all__ = ["DEFAULT", "StageOptions", "pipeline", "stage_options"]
+__all__ = ["DEFAULT", "StageOptions", "stage_options"]
 
 DEFAULT = "Temperature(0.8) TopK(40)"
 """The stages of a command whose user names none."""
@@ -114,8 +114,3 @@ def stage_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(options):
         command = option(command)
     return command
-
-
-def pipeline(options: Mapping[str, Any]) -> tuple[Stage, ...]:
-    """Return the stages of a command whose options are still a dictionary."""
-    return StageOptions(**{field.name: options[field.name] for field in fields(StageOptions)}).build_stages()
