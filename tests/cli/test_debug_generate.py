@@ -142,6 +142,14 @@ def test_what_is_refused_is_one_line_and_the_session_goes_on(debug):
     assert shown[-1].startswith("step 1 ")
 
 
+def test_an_error_in_a_later_step_keeps_the_steps_before_it(debug):
+    """Token 7 alone is left at every step, and may not come a second time."""
+    _, ran, where = debug("stages Bias({7: 99.0}) TopK(1) NoRepeatNgram(1)", "n 3", "switch")
+    assert ran.startswith("step 1 ")
+    assert ran.splitlines()[-1].startswith("refused: Step 2 cannot be taken: ")
+    assert where.startswith("* 0: 1 tokens, ")
+
+
 def test_a_path_prints_any_field(debug):
     shown = debug(
         "n",

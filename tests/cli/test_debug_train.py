@@ -90,6 +90,12 @@ def test_every_look_answers_and_changes_nothing(files, tmp_path):
     assert "update/weight" in looked
 
 
+def test_a_printed_batch_is_that_of_the_next_step(files):
+    output = run(files, "next 2\nprint inputs\nprint loss\n")
+    assert "\ninputs of step 3  shape (2, 16)\n" in output
+    assert f"\nloss = {losses(output)[-1][1]}" in output
+
+
 def test_mistakes_are_one_line_each_and_the_place_stays(files):
     wrong = ["jump 99", "jump x", "until grad_norm >", "until los > 3", "switch nowhere", "branch trunk"]
     wrong += ["diff a b", "rate fast", "rate -1", "batch 0x", "print nothing", "print embedding[9999]"]

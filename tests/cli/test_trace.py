@@ -258,6 +258,10 @@ def test_sweep_gives_a_table_and_a_picture(run, tmp_path):
     assert "TopP  same tokens  entropy  survivors  first difference" in output
     assert len([line for line in output.splitlines() if " of 6" in line]) == 4
     assert (tmp_path / "map.png").read_bytes()[:4] == b"\x89PNG"
+    other = "Bias({96: 3.0}) Temperature(0.1) TopK(30) TopP(0.95)"
+    parted = [one.parts for one in open_recording("run.jsonl").replay(other)].index(True)
+    output = run("sweep run.jsonl --from 0.1 --to 0.1 --values 1")[1]
+    assert f"step {parted + 1}, with " in output
 
 
 @pytest.mark.parametrize(

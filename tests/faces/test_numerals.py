@@ -23,6 +23,10 @@ def test_small_probabilities_keep_their_first_digit():
     assert [probability(p) for p in (3.2e-7, 0.0004, 1e-300)] == ["3e-7", "4e-4", "1e-300"]
 
 
+def test_a_probability_just_below_1_has_as_many_digits_as_tell_it_from_1():
+    assert [probability(p) for p in (0.9995, 0.99991, 0.9999993)] == ["0.9995", "0.9999", "0.999999"]
+
+
 @given(shares, shares, shares)
 def test_a_draw_is_never_written_outside_its_interval_nor_on_an_edge_where_it_is_not(a, b, c):
     low, u, high = sorted((a, b, c))

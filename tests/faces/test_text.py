@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from minilm.errors import MinilmError
-from minilm.faces.layout import wrap
+from minilm.faces.layout import clip, wrap
 from minilm.faces.text import footer, header, render
 
 BRIEF = """\
@@ -72,6 +72,24 @@ def test_the_chosen_and_the_watched_tokens_are_shown_from_any_rank(build_step):
     shown = render(build_step(k=10, u=0.9999, watched=(8,)))
     assert [line.split()[0] for line in shown.split("\n")[1:-1]] == ["1", "2", "3", "4", "5", "9", "10"]
     assert "watched" in shown.split("\n")[6]
+
+
+def test_a_chosen_token_that_is_no_candidate_has_a_line_of_its_own(build_step):
+    decision = build_step(forced=5).decision
+    few = replace(decision, candidates=decision.candidates[:3])
+    assert [line.split()[:2] for line in render(few).split("\n")[:-1]][-1] == ["6", '"']
+    assert "6 286" in render(few, "full")
+
+
+def test_a_reason_that_does_not_fit_its_line_goes_on_below(build_step):
+    reason = "taken because " + "it is the best of all " * 9
+    shown = render(replace(build_step().decision, reason=reason.strip()))
+    assert " ".join(shown.split()).endswith(reason.strip())
+
+
+def test_a_clipped_text_cuts_no_escape_in_half():
+    shown = r"ab\x1b\u202ec"
+    assert [clip(shown, width) for width in range(1, 8)] == ["…", "a…", *["ab…"] * 4, r"ab\x1b…"]
 
 
 def test_a_last_line_shows_the_end_of_the_text_so_far(build_step):

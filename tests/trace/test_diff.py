@@ -5,8 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from minilm.generation import start
 from minilm.records import Removal, frozen_array
-from minilm.trace import Trace, read_trace
+from minilm.sampling import spell
+from minilm.trace import Trace, TraceWriter, read_trace
 from minilm.trace.diff import diff, first_difference
 from minilm.trace.resume import reopen
 
@@ -190,6 +192,18 @@ def test_a_reopened_session_has_the_stages_of_the_step_or_those_it_is_given(reco
         "TopP(0.95)",
     ]
     assert reopen(trace, model, codec, 3, stages="Greedy()").peek().decision.u is None
+
+
+@pytest.mark.parametrize("at", range(5))
+def test_a_session_reopened_in_the_middle_has_the_stages_of_that_place(model, codec, tmp_path, at):
+    cursor, path = start(model, codec, "hé", "TopK(30)", max_tokens=4), tmp_path / "run.jsonl"
+    with path.open("w", encoding="utf-8") as file, TraceWriter(file, cursor) as trace:
+        for place in range(4):
+            cursor = cursor.with_settings(stages="Temperature(0.5)") if place == 2 else cursor
+            trace.step(cursor.peek())
+            cursor = cursor.advance()
+    reopened = reopen(read_trace(path), model, codec, at)
+    assert spell(reopened.settings.stages) == ("TopK(30)" if at < 2 else "Temperature(0.5)")
 
 
 def test_another_backend_reopens_the_trace_to_1e_5(record, model, codec):
