@@ -1,16 +1,22 @@
 """The wheel: what it holds, what it can do where no framework is installed, and what importing it touches."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
 
+from minilm.backends import BACKENDS
+from minilm.workflows.setup_check import FRAMEWORKS
+
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("minilm", "tokenizer")
+TEXTS = {".py", ".md", ".ipynb", ".css", ".html", ".js"}
 NO_FRAMEWORKS = '''
 """Put on the path as sitecustomize: this Python finds no framework."""
 from importlib.machinery import PathFinder
@@ -129,9 +135,9 @@ def test_a_core_install_has_numpy_tokenizer_and_course(core):
 @pytest.mark.parametrize(
     ("arguments", "extra"),
     [
-        (["generate", "--backend", "torch"], "minilm[torch]"),
-        (["generate", "--backend", "tensorflow"], "minilm[tensorflow]"),
-        (["generate", "--model", "hf:gpt2"], "minilm[hf]"),
+        (["generate", "--backend", "torch"], ".[torch]"),
+        (["generate", "--backend", "tensorflow"], ".[tensorflow]"),
+        (["generate", "--model", "hf:gpt2"], ".[hf]"),
     ],
 )
 def test_a_missing_framework_is_one_line_that_names_the_extra(core, arguments, extra):
@@ -140,6 +146,22 @@ def test_a_missing_framework_is_one_line_that_names_the_extra(core, arguments, e
     assert len(error.splitlines()) == 1
     assert "pip install" in error
     assert extra in error
+
+
+def test_each_install_line_works_in_a_clone_and_names_an_extra_that_exists():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    folders = [ROOT / name for name in (*PACKAGES, "lessons", "notebooks", "docs")]
+    files = [file for folder in folders for file in folder.rglob("*") if file.suffix in TEXTS]
+    files += [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "Makefile", "constraints.txt")]
+    texts = {str(file): file.read_text(encoding="utf-8").replace("\\", "") for file in files}
+    assert [name for name, text in texts.items() if re.search(r"install[^\n]*minilm\[", text)] == []
+    named = set(re.findall(r"install[^\n]*\.\[([a-z,]+)\]", "\n".join(texts.values())))
+    used = set(re.findall(r'extra="([a-z]+)"', "\n".join(texts.values())))
+    used |= {extra for _, _, extra in BACKENDS.values()} | {extra for _, _, extra in FRAMEWORKS.values()}
+    assert {"all", "dev", "torch"} <= named
+    assert used >= {"", "torch", "tensorflow", "hf", "constrain"}
+    extras = {extra for names in named | used for extra in names.split(",") if extra}
+    assert extras <= set(project["optional-dependencies"])
 
 
 def test_check_setup_of_a_core_install_names_the_missing_frameworks(core):

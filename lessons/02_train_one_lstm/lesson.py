@@ -19,7 +19,7 @@ import tokenizer
 BACKENDS = minilm.available()
 for name in ("torch", "tensorflow"):
     if name not in BACKENDS:
-        print(f'{name} is not installed: this lesson goes on without it (pip install "minilm[{name}]")')
+        print(f'{name} is not installed: this lesson goes on without it (pip install -e ".[{name}]")')
 print("trained here:", ", ".join(BACKENDS))
 
 # %% [markdown]

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from minilm.errors import MinilmError
+from minilm.errors import MinilmError, require_packages
 from minilm.protocols import LanguageModel, TextCodec, Trainable
 from minilm.records import Array, ModelConfig
 
@@ -54,10 +54,7 @@ def create(
     if name not in BACKENDS:
         raise MinilmError(f"Backend must be one of {', '.join(BACKENDS)}, got {name!r}")
     module, package, extra = BACKENDS[name]
-    if not importlib.util.find_spec(package):
-        raise MinilmError(
-            f'Backend {name} needs {package}, which is not installed; run: pip install "minilm[{extra}]"'
-        )
+    require_packages(f"Backend {name}", package, extra=extra)
     return importlib.import_module(module).create(config, dtype=dtype, device=device, weights=weights)
 
 

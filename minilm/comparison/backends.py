@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from minilm.backends import BACKENDS, create
+from minilm.backends import BACKENDS, available, create
 from minilm.difference import Difference, largest_difference, measure_difference
-from minilm.errors import MinilmError
+from minilm.errors import MinilmError, install_advice
 from minilm.protocols import Trainable
 from minilm.records import Array, ModelConfig, TrainStep
 from minilm.training.batches import Batch
@@ -160,8 +160,9 @@ def create_models(
         weights: canonical arrays; those of the config's seed by default.
     """
     if len(names) < 2 or len(set(names)) < len(names):
+        advice = "" if len(available()) > 1 else f"; {install_advice('torch')}"
         raise MinilmError(
-            f"A comparison needs two or more different backends, got {', '.join(names) or 'none'}"
+            f"A comparison needs two or more different backends, got {', '.join(names) or 'none'}{advice}"
         )
     created = {
         name: create(name, config, dtype, "cpu" if name == "numpy" else device, weights)

@@ -18,7 +18,7 @@ from minilm import backends
 from minilm.atomic import new_folder
 from minilm.builtin import PROMPT, RECIPE
 from minilm.comparison.backends import compare_runs
-from minilm.errors import MinilmError
+from minilm.errors import MinilmError, missing_package
 from minilm.faces.progress import show_training
 from minilm.faces.text import render
 from minilm.protocols import Trainable
@@ -241,6 +241,8 @@ def _chapters(request: DemoRequest, folder: Path) -> Generator[Chapter | Note | 
     if gpt2 is not None:
         runs["hf gpt2"] = generate(folder, f"hf:{folder / 'gpt2'}", None, seed)
         yield Note(render(runs["hf gpt2"].steps[0]))
+    else:
+        yield Note(missing_package("This chapter", "torch with transformers", "hf"))
     yield begin("Pictures and the report")
     write_report(folder, ground, start, trained, gpt2, runs, STAGES)
     return gpt2 is not None

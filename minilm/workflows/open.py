@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
 
 from minilm import backends, builtin
-from minilm.errors import MinilmError
+from minilm.errors import MinilmError, require_packages
 from minilm.generation.cursor import Cursor, start
 from minilm.generation.score import TokenScore, score
 from minilm.protocols import Inspectable, LanguageModel, TextCodec
@@ -258,11 +257,7 @@ def _folder_of(source: str | None) -> Path:
 
 
 def _open_hugging_face(source: str, device: str, dtype: str) -> Opened:
-    for package in ("torch", "transformers"):
-        if not find_spec(package):
-            raise MinilmError(
-                f'hf: models need {package}, which is not installed; run: pip install "minilm[hf]"'
-            )
+    require_packages("An hf: model", "torch", "transformers", extra="hf")
     from tokenizer.huggingface import from_transformers
 
     opening = import_module("minilm.backends.huggingface.open")

@@ -16,6 +16,7 @@ from importlib.metadata import distributions, version
 from importlib.util import find_spec
 from time import perf_counter
 
+from minilm.errors import install_advice
 from minilm.faces import console
 
 __all__ = ["SetupRow", "check_setup", "try_backend"]
@@ -101,8 +102,7 @@ def _backend(name: str, timeout: float) -> SetupRow:
 
 def _install(extra: str) -> str:
     index = f" --extra-index-url {CPU_WHEELS}" if extra in ("torch", "hf") and sys.platform == "linux" else ""
-    wanted = f"minilm[{extra}]" if extra else "minilm"
-    return f'"{sys.executable}" -m pip install "{wanted}"{index}'
+    return install_advice(extra, f'"{sys.executable}" -m pip') + index
 
 
 def _reinstall(name: str) -> str:

@@ -352,8 +352,8 @@ def test_llguidance_is_imported_only_when_a_constraint_is_bound():
 
 
 def test_without_llguidance_one_line_says_what_to_install(pieces, monkeypatch):
-    monkeypatch.setattr("minilm.sampling.constraints.matcher.find_spec", lambda name: None)
-    with pytest.raises(MinilmError, match=r'pip install "minilm\[constrain\]"'):
+    monkeypatch.setattr("minilm.errors.find_spec", lambda name: None)
+    with pytest.raises(MinilmError, match=r'pip install -e "\.\[constrain\]"'):
         Regex("a").bind(pieces)
 
 

@@ -57,7 +57,7 @@ def test_a_missing_framework_names_the_extra_and_the_cpu_wheels(monkeypatch, onl
     *_, row = check_setup()
     assert (row.ok, row.detail) == (False, "not installed")
     assert row.mend == (
-        f'"{sys.executable}" -m pip install "minilm[torch]" '
+        f'in the project\'s folder, run: "{sys.executable}" -m pip install -e ".[torch]" '
         "--extra-index-url https://download.pytorch.org/whl/cpu"
     )
 

@@ -11,12 +11,11 @@ from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
-from minilm.errors import MinilmError
+from minilm.errors import MinilmError, require_packages
 from minilm.frozen import one_line
 from minilm.protocols import TextCodec
 from minilm.records import Array, frozen_array
@@ -74,10 +73,7 @@ class Matcher:
         Raises:
             MinilmError: The grammar is wrong or too large, or llguidance is not installed.
         """
-        if not find_spec("llguidance"):
-            raise MinilmError(
-                f'{name} needs llguidance, which is not installed; run: pip install "minilm[constrain]"'
-            )
+        require_packages(name, "llguidance", extra="constrain")
         if error := probe(lark):
             raise MinilmError(f"{name} is refused: {error}")
         vocabulary = get_vocabulary(codec)
