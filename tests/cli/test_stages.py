@@ -56,6 +56,7 @@ def test_an_unknown_name_is_refused():
 
 def test_a_schema_and_a_grammar_are_read_from_files_and_stand_before_the_other_stages(tmp_path):
     """JSON's own false and null, a byte order mark and ends of lines are taken as they are."""
+    pytest.importorskip("llguidance", reason="constraints are llguidance's")
     schema = {"enum": [None, False]}
     (tmp_path / "schema").write_bytes(b"\xef\xbb\xbf" + json.dumps(schema).encode())
     (tmp_path / "grammar").write_text('start: "null"\r\n | "no"\n', encoding="utf-8", newline="")

@@ -109,7 +109,8 @@ def write(rows, name="run.jsonl"):
 
 
 EXAMPLES = [
-    found.epilog.removeprefix("Example: minilm trace ") for found in (trace, *trace.commands.values())
+    found.epilog.partition("\n\n")[0].removeprefix("Example: minilm trace ")
+    for found in (trace, *trace.commands.values())
 ]
 
 
