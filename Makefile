@@ -47,7 +47,7 @@ test-core: ## every test that needs no framework, in an environment of its own w
 	OMP_NUM_THREADS=1 $(CORE)/python -m pytest -n $(WORKERS) --dist loadfile
 
 test-versions: ## every test with the lowest-direct or highest versions that pyproject.toml allows (uv)
-	uv venv --quiet --clear .venv-versions
+	uv venv --quiet --clear --seed .venv-versions
 	uv pip install --quiet --python .venv-versions --resolution $(RESOLUTION) \
 		--extra-index-url $(CPU_WHEELS) --index-strategy unsafe-best-match -e '.[dev]'
 	OMP_NUM_THREADS=1 .venv-versions/bin/python -m pytest -n $(WORKERS) --dist loadfile
