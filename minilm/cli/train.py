@@ -44,6 +44,7 @@ class TrainRequest(TrainingRequest):
 def command(request: TrainRequest) -> None:
     """Train a tokenizer and an LSTM language model on files, or on Storyland, the built-in stories."""
     training = Training.of(request)
+    training.begin()
     if this_worker().leads:
         _announce(training)
         stopped = _train(training, request.as_lines)
@@ -70,7 +71,7 @@ def _train(training: Training, as_lines: bool) -> int:
     from minilm.faces.progress import show_training
 
     total, name = training.prepared.settings.steps, training.prepared.settings.backend
-    with _signals() as caught:
+    with _signals(training) as caught:
         try:
             for step in show_training(training, total, name, training.index):
                 _render(step, training.prepared.characters, as_lines)
@@ -91,7 +92,7 @@ def _train(training: Training, as_lines: bool) -> int:
 
 def _follow(training: Training) -> int:
     """Take part in the first worker's training without a word; return as `_train` does."""
-    with _signals() as caught:
+    with _signals(training) as caught:
         try:
             for _ in training:
                 if caught:
@@ -115,13 +116,18 @@ def _render(step: TrainStep, characters: float, as_lines: bool) -> None:
 
 
 @contextmanager
-def _signals() -> Iterator[list[int]]:
-    """Collect SIGINT and SIGTERM, so that the loop can save before it ends."""
+def _signals(training: Training) -> Iterator[list[int]]:
+    """Collect the first SIGINT or SIGTERM, so that the loop can save; a second one ends at once."""
     caught: list[int] = []
-    before = {
-        number: signal.signal(number, lambda signum, _frame: caught.append(signum))
-        for number in (signal.SIGINT, signal.SIGTERM)
-    }
+
+    def stop(number: int, _frame: object) -> None:
+        caught.append(number)
+        training.stop()
+        # The system then acts without waiting for Python, which may be deep in a long computation.
+        for other in before:
+            signal.signal(other, signal.SIG_DFL)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield caught
     finally:

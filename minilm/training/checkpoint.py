@@ -67,6 +67,8 @@ def save(
 ) -> Path:
     """Write the checkpoint of a step, then remove all but the newest two.
 
+    One process at a time may save into a folder; `minilm.storage.lock` sees to it. Others may read meanwhile.
+
     Args:
         folder: the folder of the run.
         model: as it is after the step.
@@ -83,6 +85,9 @@ def save(
     """
     target = Path(folder) / f"step-{step:08d}"
     try:
+        # Nobody else saves here, so these are what killed saves have left.
+        for left_over in target.parent.glob(".step-*.partial"):
+            shutil.rmtree(left_over, ignore_errors=True)
         if target.exists():
             # A run that was resumed and made no step saves the same step again.
             if _is_whole(target):
@@ -110,19 +115,22 @@ def save(
 
 
 def newest(folder: str | Path) -> Checkpoint:
-    """Read the newest checkpoint of a run; damaged ones are skipped, and left-overs of killed saves removed.
+    """Read the newest checkpoint of a run, and change nothing, so that the run may save meanwhile.
+
+    Damaged checkpoints are skipped.
 
     Raises:
         MinilmError: there is no checkpoint that can be read.
     """
     folder = Path(folder)
-    for partial in folder.glob(".step-*.partial"):
-        shutil.rmtree(partial, ignore_errors=True)
     skipped: list[str] = []
     for path in _by_step(folder):
         try:
             return _read(path, tuple(skipped))
         except (MinilmError, OSError) as error:
+            # The run has saved two newer ones since the folder was listed, and removed this one.
+            if not path.exists():
+                return newest(folder)
             skipped.append(f"passed over a damaged checkpoint: {error}")
     reason = f" ({skipped[0]})" if skipped else ""
     raise MinilmError(f"{folder} holds no checkpoint to go on from{reason}; train without --resume")

@@ -6,7 +6,8 @@ It knows no framework, saves nothing and prints nothing; the caller may stop, lo
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from time import perf_counter
 
@@ -69,6 +70,7 @@ def fit(
     watch: bool = False,
     start: int = 0,
     tokens: int = 0,
+    stopping: Callable[[], bool] = lambda: False,
 ) -> Iterator[TrainStep]:
     """Train up to the last step of the schedule; yield a record after every update.
 
@@ -82,6 +84,8 @@ def fit(
         watch: the records also carry the loss of every target and the norms of every parameter.
         start: updates that the model has had already.
         tokens: targets seen before `start`.
+        stopping: asked before every batch of a validation; where it answers True, the validation is given
+            up, and the record has none.
 
     Raises:
         MinilmError: a loss, or in watched steps a gradient, is not finite.
@@ -100,14 +104,30 @@ def fit(
             watch=watch,
         )
         if validation and ((step + 1) % every == 0 or step + 1 == schedule.steps):
-            record = replace(record, validation=evaluate(model, validation))
+            with suppress(_StoppedError):
+                record = replace(record, validation=evaluate(model, _until(stopping, validation)))
         yield record
 
 
-def evaluate(model: Trainable, batches: Sequence[Batch]) -> float:
+class _StoppedError(Exception):
+    """A validation was given up."""
+
+
+def _until(stopping: Callable[[], bool], batches: Iterable[Batch]) -> Iterator[Batch]:
+    """Yield the batches; raise _StoppedError before the first one at which the training is to stop."""
+    for batch in batches:
+        if stopping():
+            raise _StoppedError
+        yield batch
+
+
+def evaluate(model: Trainable, batches: Iterable[Batch]) -> float:
     """Return the loss of some batches in nats per token; every target counts once."""
-    total = sum(float(model.losses(b.inputs, b.targets, b.mask).sum(dtype=np.float64)) for b in batches)
-    return total / sum(batch.tokens for batch in batches)
+    total, tokens = 0.0, 0
+    for batch in batches:
+        total += float(model.losses(batch.inputs, batch.targets, batch.mask).sum(dtype=np.float64))
+        tokens += batch.tokens
+    return total / tokens
 
 
 def planned_steps(model: Trainable, batches: Batches, minutes: float, trials: int = 8) -> int:

@@ -31,6 +31,11 @@ FILES = builtin.Recipe(2000, 64, 128, dropout=0.3, batch=8, length=64, rate=5e-3
 # Tokens of a validation row: longer than a training row, so that fewer tokens have no past.
 HELD_OUT_LENGTH = 1024
 
+# Rows of a validation batch. Large models get fewer, so that a batch takes less than a second or so: a signal
+# that stops the training waits for the end of the batch.
+HELD_OUT_ROWS = 8
+UNITS_AT_ALL_ROWS = 256
+
 
 @dataclass(frozen=True)
 class TrainingRequest:
@@ -241,7 +246,10 @@ def _prepare(
     if length > longest and not corpus.whole:
         notices = (*notices, f"the text has {longest + 1} tokens; rows are {longest} long, not {length}")
     held = encode_documents(codec, corpus.held_out)
-    held_out = tuple(in_order(held, 8, max(HELD_OUT_LENGTH, length)))
+    rows = max(
+        1, min(HELD_OUT_ROWS, HELD_OUT_ROWS * UNITS_AT_ALL_ROWS // (config.hidden_size * config.layers))
+    )
+    held_out = tuple(in_order(held, rows, max(HELD_OUT_LENGTH, length)))
     targets = sum(batch.tokens for batch in held_out)
     return Prepared(
         model_of_worker(settings.backend, config, settings.dtype, device),

@@ -16,6 +16,7 @@ from minilm.backends.processes import LostWorkerError, this_worker
 from minilm.errors import MinilmError
 from minilm.protocols import Trainable
 from minilm.records import TrainStep
+from minilm.storage.lock import LOCK, FolderLock
 from minilm.storage.model_folder import write_model
 from minilm.training.checkpoint import save
 from minilm.training.fit import fit
@@ -101,12 +102,51 @@ class Training:
         )
         self._index: int | None = None
         self._tokens = 0
+        self._lock: FolderLock | None = None
+        self._stopping = False
         _check(self.request)
 
     @classmethod
     def of(cls, request: TrainingRequest) -> Training:
         """Build a training from a whole request."""
         return cls(**{field.name: getattr(request, field.name) for field in fields(TrainingRequest)})
+
+    def begin(self) -> None:
+        """Lock the folder of `out`, and prepare; iterating does it too.
+
+        Raises:
+            MinilmError: where another training runs in the folder, or it cannot be written; or for what
+                `prepare` refuses, and then a new folder is removed again.
+        """
+        self._claim()
+        try:
+            _ = self.prepared
+        except BaseException:
+            self._release()
+            raise
+
+    def _claim(self) -> None:
+        """Lock the folder; of several workers the first alone does."""
+        if self._lock is not None or self.request.out is None or not this_worker().leads:
+            return
+        # A resumed training without a folder has no checkpoint: `prepare` says so.
+        if self.request.resume and not Path(self.request.out).is_dir():
+            return
+        self._lock = FolderLock(self.request.out)
+        # Another training may have begun and ended since this one was asked for.
+        _check(self.request)
+
+    def stop(self) -> None:
+        """Let a validation that is under way end after its current batch; a signal handler may call it.
+
+        The step is yielded without a validation. Whoever iterates decides if it is the last one.
+        """
+        self._stopping = True
+
+    def _release(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
 
     @cached_property
     def prepared(self) -> Prepared:
@@ -145,7 +185,8 @@ class Training:
             MinilmError: where a loss or a gradient is not finite, or the disk refuses.
             LostWorkerError: where another process of the training is gone; what was made is saved first.
         """
-        prepared = self.prepared
+        self.begin()
+        prepared, self._stopping = self.prepared, False
         # One of several workers may be lost at any time, so their first step is saved at once.
         saved = monotonic() if this_worker().size == 1 else -inf
         steps = fit(
@@ -157,6 +198,7 @@ class Training:
             every=max(prepared.settings.steps // 10, 1),
             start=self.index,
             tokens=self.tokens,
+            stopping=lambda: self._stopping,
         )
         try:
             for step in steps:
@@ -176,6 +218,8 @@ class Training:
             if made > prepared.start:
                 self.save()
             raise
+        finally:
+            self._release()
 
     def save(self) -> None:
         """Write a checkpoint of this place below `out`; of several workers the first alone writes."""
@@ -225,9 +269,20 @@ class Training:
         fresh = self.folder.with_name(".model-new")
         shutil.rmtree(fresh, ignore_errors=True)
         write_model(fresh, self.model.config, self.model.weights(), self.codec.model_bytes)
-        # The old model goes only when the new one is whole on the disk.
-        shutil.rmtree(self.folder, ignore_errors=True)
-        fresh.rename(self.folder)
+        # The old model goes only when the new one is in its place.
+        old = self.folder.with_name(".model-old")
+        shutil.rmtree(old, ignore_errors=True)
+        if self.folder.exists():
+            self.folder.rename(old)
+        try:
+            fresh.rename(self.folder)
+        except OSError as error:
+            if old.exists():
+                old.rename(self.folder)
+            raise MinilmError(
+                f"{self.folder} cannot be written: {error.strerror}; it was not changed"
+            ) from None
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def _check(request: TrainingRequest) -> None:
@@ -237,7 +292,12 @@ def _check(request: TrainingRequest) -> None:
         raise MinilmError(f"--minutes must be above 0, got {request.minutes}")
     if request.resume and request.out is None:
         raise MinilmError("resume goes on from the checkpoints of a folder; give it as out")
-    if not request.resume and request.out is not None and os.path.lexists(request.out):
+    if not request.resume and request.out is not None and _holds_something(Path(request.out)):
         raise MinilmError(
             f"{request.out} exists already; give a new --out, or go on with --resume (nothing was changed)"
         )
+
+
+def _holds_something(out: Path) -> bool:
+    """Return whether a path exists and is more than a folder with the lock of a killed training."""
+    return os.path.lexists(out) and not (out.is_dir() and [path.name for path in out.iterdir()] == [LOCK])

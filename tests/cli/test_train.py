@@ -121,3 +121,72 @@ def test_a_signal_saves_within_two_seconds_and_says_how_to_go_on(tmp_path, text,
     assert child.returncode == 128 + signum
     assert b"--resume" in errors
     assert newest(out / "checkpoints").step > 0
+
+
+SLOW_VALIDATION = """
+import sys, time
+from minilm.training import fit
+def evaluate(model, batches):
+    print("validating", flush=True)
+    for batch in batches:
+        time.sleep(0.2)
+    time.sleep(60 if {deaf} else 0)
+fit.evaluate = evaluate
+from minilm.__main__ import main
+sys.argv[0] = "minilm"
+main()
+"""
+
+
+def start(code, *arguments):
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+def test_a_signal_in_a_long_validation_saves_within_two_seconds(tmp_path):
+    (tmp_path / "text.txt").write_text(TEXT * 200)
+    out = tmp_path / "out"
+    options = ["--text", tmp_path / "text.txt", "--out", out, "--steps", 5, *SMALL]
+    child = start(SLOW_VALIDATION.format(deaf=False), "train", *options)
+    assert child.stdout.readline() == b"validating\n"
+    began = time.monotonic()
+    child.send_signal(signal.SIGINT)
+    _, errors = child.communicate(timeout=20)
+    assert time.monotonic() - began < 2
+    assert child.returncode == 130
+    assert b"--resume" in errors
+    assert newest(out / "checkpoints").step == 1
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+def test_a_second_ctrl_c_ends_at_once(tmp_path, text):
+    options = [*text, "--out", tmp_path / "out", "--steps", 5, *SMALL]
+    child = start(SLOW_VALIDATION.format(deaf=True), "train", *options)
+    assert child.stdout.readline() == b"validating\n"
+    time.sleep(1)
+    child.send_signal(signal.SIGINT)
+    time.sleep(0.5)
+    assert child.poll() is None
+    child.send_signal(signal.SIGINT)
+    child.communicate(timeout=1)
+    assert child.returncode == -signal.SIGINT
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+def test_ctrl_c_while_the_command_is_loaded_is_one_line():
+    """The name click stands for anything that is loaded first."""
+    code = (
+        "import os, signal, sys, builtins; real = builtins.__import__\n"
+        "def load(name, *rest):\n"
+        "    if name == 'click': os.kill(os.getpid(), signal.SIGINT)\n"
+        "    return real(name, *rest)\n"
+        "from minilm.__main__ import main\n"
+        "builtins.__import__ = load\n"
+        "main()"
+    )
+    child = start(code, "stages")
+    output, errors = child.communicate(timeout=20)
+    assert (child.returncode, output, errors) == (130, b"", b"minilm: stopped\n")

@@ -2,6 +2,7 @@
 
 import os
 from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from minilm import backends
 from minilm.errors import MinilmError
 from minilm.records import ModelConfig
 from minilm.storage import model_folder
+from minilm.training import checkpoint
 from minilm.training.batches import Batches
 from minilm.training.checkpoint import newest, save
 from minilm.training.fit import Schedule, fit
@@ -75,13 +77,43 @@ def test_a_run_that_passed_over_a_damaged_checkpoint_keeps_two_good_ones_and_wri
     assert (found.step, found.skipped) == (4, ())
 
 
-def test_only_the_newest_two_stay_and_left_overs_go(tmp_path):
+def test_only_the_newest_two_stay_and_the_next_save_removes_left_overs(tmp_path):
     model, _ = trained(1)
-    for step in range(1, 6):
+    for step in range(1, 5):
         save(tmp_path, model, step, step, {})
     (tmp_path / ".step-00000009.123.partial").mkdir()
+    save(tmp_path, model, 5, 5, {})
     assert newest(tmp_path).step == 5
     assert sorted(path.name for path in tmp_path.iterdir()) == ["step-00000004", "step-00000005"]
+
+
+def test_a_reader_leaves_the_parts_of_a_save_alone(tmp_path, monkeypatch):
+    """A second process reads while a save has written half of its files."""
+    model, _ = trained(1)
+    save(tmp_path, model, 1, 1, {})
+    real = Path.write_bytes
+
+    def read_before(path, data):
+        assert newest(tmp_path).step == 1
+        return real(path, data)
+
+    monkeypatch.setattr(Path, "write_bytes", read_before)
+    save(tmp_path, model, 2, 2, {})
+    monkeypatch.undo()
+    assert (newest(tmp_path).step, newest(tmp_path).skipped) == (2, ())
+
+
+def test_a_reader_finds_the_newest_though_saves_remove_what_it_listed(tmp_path, monkeypatch):
+    model, _ = trained(1)
+    for step in (1, 2):
+        save(tmp_path, model, step, step, {})
+    listed = checkpoint._by_step(tmp_path)
+    for step in (3, 4):
+        save(tmp_path, model, step, step, {})
+    real, old = checkpoint._by_step, [listed]
+    monkeypatch.setattr(checkpoint, "_by_step", lambda folder: old.pop() if old else real(folder))
+    found = newest(tmp_path)
+    assert (found.step, found.skipped) == (4, ())
 
 
 def test_a_folder_without_checkpoints_is_refused(tmp_path):

@@ -1,5 +1,9 @@
 """minilm.Training: iterate to train, stop and go on, open the result, step through it."""
 
+import subprocess
+import sys
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -61,6 +65,53 @@ def test_a_training_that_was_stopped_is_resumed_from_its_folder(text, tmp_path):
     resumed = minilm.Training(out=tmp_path / "run", resume=True)
     assert [step.loss for step in resumed] == [step.loss for step in whole[4:]]
     assert (tmp_path / "run" / "model").is_dir()
+
+
+def test_a_second_training_in_a_folder_is_refused_while_the_first_runs(text, tmp_path):
+    first = minilm.Training(text, out=tmp_path / "run", steps=4, **SMALL)
+    steps = iter(first)
+    next(steps)
+    with pytest.raises(MinilmError, match="Another training is running in"):
+        minilm.Training(text, out=tmp_path / "run", steps=4, **SMALL).begin()
+    first.save()
+    with pytest.raises(MinilmError, match="Another training is running"):
+        next(iter(minilm.Training(out=tmp_path / "run", resume=True)))
+    assert [step.index for step in steps] == [2, 3, 4]
+    assert list(minilm.Training(out=tmp_path / "run", resume=True, steps=5))
+
+
+def test_the_lock_of_a_killed_training_blocks_nobody(text, tmp_path):
+    out = tmp_path / "run"
+    code = f"""
+import os, minilm
+training = minilm.Training({str(text)!r}, out={str(out)!r}, steps=9, **{SMALL})
+training.begin()
+os._exit(9)
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 9
+    assert [path.name for path in out.iterdir()] == [".lock"]
+    assert len(list(minilm.Training(text, out=out, steps=2, **SMALL))) == 2
+
+
+def test_what_cannot_be_prepared_leaves_no_folder(tmp_path):
+    with pytest.raises(MinilmError, match="does not exist"):
+        minilm.Training(tmp_path / "none", out=tmp_path / "run", **SMALL).begin()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_validation_that_is_stopped_is_left_out_and_the_step_is_kept(text, monkeypatch):
+    training, asked = minilm.Training(text, steps=1, **SMALL), []
+    prepared = training.prepared
+    training.prepared = replace(prepared, held_out=prepared.held_out * 3)
+    losses = prepared.model.losses
+
+    def stop_in_the_first_batch(*arrays):
+        asked.append(training.stop())
+        return losses(*arrays)
+
+    monkeypatch.setattr(prepared.model, "losses", stop_in_the_first_batch)
+    (step,) = list(training)
+    assert (step.validation, len(asked)) == (None, 1)
 
 
 def test_a_finished_model_stays_until_the_new_one_is_whole(text, tmp_path, monkeypatch):
