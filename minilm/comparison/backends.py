@@ -3,12 +3,15 @@
 For every batch each backend computes logits -> loss -> gradients -> update, and goes on from its own
 weights. So a difference grows from the place where it began, and that place is the first one past the
 tolerance. The first model is the reference.
+
+In float32 rounding alone passes a fixed tolerance: Adam divides a gradient by its own size, and the errors
+grow with the rate and the steps. The same run in float64 tells rounding from a mistake: a mistake stays.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -31,6 +34,14 @@ __all__ = [
     "order_of_loading",
     "train_side_by_side",
 ]
+
+
+# In float64, equal backends stay far below it; a wrong formula does not.
+EXACT_TOLERANCE = 1e-9
+
+# Rounding of a backend is at most so many times the rounding of the reference in the same stage. Backends add
+# in other orders, so one may lose a few times more digits than another; float16 loses 8,000 times more.
+ROUNDING_FACTOR = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +93,7 @@ class Verdict:
         tolerance: the largest scaled difference that counts as equal.
         first: the earliest difference past the tolerance, in the order of computation, or None.
         worst: for each stage, the place of its largest difference.
+        rounding: True where the same run in float64 shows that rounding explains every difference.
     """
 
     backend: str
@@ -90,11 +102,17 @@ class Verdict:
     tolerance: float
     first: Place | None
     worst: Mapping[str, Place] = field(default_factory=dict)
+    rounding: bool = False
 
     @property
     def equal(self) -> bool:
-        """True where no scaled difference is past the tolerance."""
-        return self.first is None
+        """True where no scaled difference is past the tolerance, or rounding explains those that are."""
+        return self.first is None or self.rounding
+
+    @property
+    def largest(self) -> Place:
+        """The place of the largest scaled difference of all stages."""
+        return max(self.worst.values(), key=lambda place: place.difference.scaled)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,17 +231,27 @@ def _train_step(
     return arrays | {("update", name): array - before[name] for name, array in model.weights().items()}
 
 
-def judge_backends(steps: Iterable[ParityStep], tolerance: float = 1e-5) -> list[Verdict]:
+def judge_backends(
+    steps: Iterable[ParityStep], tolerance: float = 1e-5, exact: Iterable[ParityStep] = ()
+) -> list[Verdict]:
     """Return a verdict for every backend in the records, in their order.
 
     Args:
         steps: the records of train_side_by_side.
         tolerance: the largest scaled difference that counts as equal.
+        exact: the records of measure_rounding for the same run; they decide whether a difference past the
+            tolerance is rounding. Without them, none is.
     """
+    found = [_judge(records, tolerance) for records in _group_by_backend(steps).values()]
+    in_float64 = {name: _judge(records, tolerance) for name, records in _group_by_backend(exact).items()}
+    return [replace(verdict, rounding=_is_rounding(verdict, in_float64)) for verdict in found]
+
+
+def _group_by_backend(steps: Iterable[ParityStep]) -> dict[str, list[ParityStep]]:
     by_backend: dict[str, list[ParityStep]] = {}
     for step in steps:
         by_backend.setdefault(step.backend, []).append(step)
-    return [_judge(records, tolerance) for records in by_backend.values()]
+    return by_backend
 
 
 def _judge(records: list[ParityStep], tolerance: float) -> Verdict:
@@ -235,6 +263,20 @@ def _judge(records: list[ParityStep], tolerance: float) -> Verdict:
             worst[stage] = place
     first = next((place for place in places if place.difference.scaled > tolerance), None)
     return Verdict(records[0].backend, records[0].reference, len(records), tolerance, first, worst)
+
+
+def _is_rounding(verdict: Verdict, in_float64: Mapping[str, Verdict]) -> bool:
+    """Return True where a backend equals the reference in float64, and loses about as many digits as it."""
+    own, rounding = in_float64.get(verdict.backend), in_float64.get(verdict.reference)
+    if verdict.first is None or own is None or rounding is None:
+        return False
+    if own.largest.difference.scaled > EXACT_TOLERANCE:
+        return False
+    return all(
+        place.difference.scaled
+        <= verdict.tolerance + ROUNDING_FACTOR * rounding.worst[stage].difference.scaled
+        for stage, place in verdict.worst.items()
+    )
 
 
 def compare_runs(

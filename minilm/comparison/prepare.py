@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 import tokenizer
 from minilm import backends
@@ -12,7 +14,7 @@ from minilm.comparison.backends import ParityStep, create_models, train_side_by_
 from minilm.comparison.lockstep import TextPair, compare_texts
 from minilm.frozen import one_line
 from minilm.protocols import TextCodec, Trainable
-from minilm.records import ModelConfig
+from minilm.records import Array, ModelConfig
 from minilm.training.batches import Batches, encode_documents
 from minilm.training.corpus import from_files, from_storyland
 
@@ -36,6 +38,8 @@ class Comparison:
         rate: Adam's learning rate.
         clip: the bound of the global gradient norm.
         seed: the seed of the draws.
+        config: the sizes of the models.
+        weights: the canonical arrays that all models begin with.
     """
 
     models: Sequence[Trainable]
@@ -45,6 +49,8 @@ class Comparison:
     rate: float
     clip: float | None
     seed: int
+    config: ModelConfig
+    weights: Mapping[str, Array]
 
     __repr__ = one_line
 
@@ -52,6 +58,19 @@ class Comparison:
         """Train the models, and yield a record for each step of each backend but the first."""
         batches = map(self.batches.batch, range(self.steps))
         return train_side_by_side(self.models, batches, self.rate, self.clip)
+
+    def measure_rounding(self) -> Iterator[ParityStep]:
+        """Train fresh models in float64, and the reference in float32 beside them.
+
+        Yields:
+            A record for each step of each backend, compared with the reference in float64. The records of
+            the reference's own name are its rounding in float32.
+        """
+        names = [model.name for model in self.models]
+        exact = create_models(names, self.config, "float64", weights=self.weights)
+        rounded = backends.create(names[0], self.config, "float32", weights=self.weights)
+        batches = map(self.batches.batch, range(self.steps))
+        yield from train_side_by_side([*exact, rounded], batches, self.rate, self.clip)
 
     def write(self, prompt: str, max_tokens: int = 40) -> Iterator[TextPair]:
         """Let every model continue a text as it is now, and yield each text beside the first one's.
@@ -105,4 +124,5 @@ def prepare_comparison(
         )  # fmt: skip
     models = create_models(names or backends.available(), config, dtype, device=device, weights=weights)
     batches = Batches(encode_documents(codec, corpus.train), rows, length, seed)
-    return Comparison(models, codec, batches, steps, rate, clip, seed)
+    begin = {name: np.array(array) for name, array in models[0].weights().items()}
+    return Comparison(models, codec, batches, steps, rate, clip, seed, config, begin)

@@ -47,7 +47,7 @@ def comparison_table(verdicts: Sequence[Verdict], texts: Sequence[TextPair] = ()
     if texts:
         lines.append(f"{texts[0].reference} wrote {clip(quoted(texts[0].reference_text), TEXT_WIDTH)}")
     if not all(verdict.equal for verdict in verdicts):
-        lines.append("in float32, rounding errors grow with rate and steps; try --dtype float64")
+        lines.append("to tell rounding from a mistake, leave --tolerance out or try --dtype float64")
     return "\n".join(lines)
 
 
@@ -59,6 +59,11 @@ def _text_cells(text: TextPair) -> list[str]:
 
 def _verdict_sentence(verdict: Verdict) -> str:
     steps = f"{verdict.steps} step{'' if verdict.steps == 1 else 's'}"
+    if verdict.rounding:
+        largest = verdict.largest.difference
+        number = f"{largest.apart:.1e} in {largest.parameter or largest.stage}"
+        pair = f"{verdict.backend} and {verdict.reference} over {steps}"
+        return f"{pair}: equal up to float32 rounding; largest {number}"
     if verdict.equal:
         return f"{verdict.backend} equals {verdict.reference} over {steps} within {verdict.tolerance:g}"
     return f"{verdict.backend} first differs from {verdict.reference} at {verdict.first}"

@@ -1,18 +1,26 @@
 """Backends compared step by step: a planted fault is named with its step, and equal backends are equal."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from minilm.backends import create
-from minilm.comparison import TextPair, compare_backends, compare_texts, judge_backends, train_side_by_side
+from minilm.comparison import (
+    TextPair,
+    compare_backends,
+    compare_texts,
+    judge_backends,
+    prepare_comparison,
+    train_side_by_side,
+)
 from minilm.comparison.backends import Place
 from minilm.difference import Difference
 from minilm.errors import MinilmError
 from minilm.faces.comparison import comparison_table
-from minilm.records import ModelConfig, OptimizerConfig
+from minilm.records import ModelConfig, OptimizerConfig, Reading
 from minilm.training.batches import Batch
 
 CONFIG = ModelConfig(17, 6, 8, layers=2)
@@ -173,3 +181,50 @@ def test_the_command_prints_a_table_and_exits_by_the_tolerance():
 
 def test_a_place_is_one_line():
     assert str(Place(3, Difference("logits", "", 0.5, 1.0))) == "step 3: logits, difference 5.0e-01"
+
+
+def test_float32_rounding_past_the_tolerance_is_equal_and_a_small_mistake_is_not():
+    """Adam turns the rounding of a small gradient into 2e-5; another epsilon does as much, in float64 too."""
+    pytest.importorskip("torch")
+    comparison = prepare_comparison(["numpy", "torch"], 5, rate=1e-2)
+    steps, exact = list(comparison.train()), list(comparison.measure_rounding())
+    assert not judge_backends(steps)[0].equal
+    (verdict,) = judge_backends(steps, exact=exact)
+    assert verdict.rounding
+    assert verdict.equal
+    assert "equal up to float32 rounding; largest" in comparison_table([verdict])
+    wrong = [
+        replace(step, differences=tuple(replace(one, apart=one.apart + 2e-5) for one in step.differences))
+        for step in exact
+        if step.backend == "torch"
+    ]
+    rounded = [step for step in exact if step.backend == "numpy"]
+    assert not judge_backends(steps, exact=[*wrong, *rounded])[0].equal
+
+
+def test_a_backend_that_loses_more_digits_than_float32_is_not_excused():
+    """Planted: a backend that keeps three digits in float32 only; its run in float64 is equal."""
+    pytest.importorskip("torch")
+    comparison = prepare_comparison(["numpy", "torch"], 3)
+    honest = comparison.models[1].read
+
+    def read(*arguments, **more):
+        reading = honest(*arguments, **more)
+        return Reading(reading.logits.round(3), reading.embeddings, reading.state)
+
+    comparison.models[1].read = read
+    steps = list(comparison.train())
+    (verdict,) = judge_backends(steps, exact=comparison.measure_rounding())
+    assert not verdict.equal
+    assert verdict.first is not None
+    assert verdict.first.difference.stage == "logits"
+
+
+def test_the_command_with_its_defaults_passes_on_a_healthy_install():
+    """The line of README: every backend that is installed, no option."""
+    pytest.importorskip("torch")
+    from minilm.cli.compare.group import command
+
+    done = CliRunner().invoke(command, ["--max-tokens", "5"])
+    assert done.exit_code == 0, done.output
+    assert "torch and numpy over 20 steps: equal up to float32 rounding; largest" in done.output
