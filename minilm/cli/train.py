@@ -36,8 +36,14 @@ class TrainRequest(TrainingRequest):
     "In Python: minilm.Training(steps=20, hidden=32, out='stories-run')"
 )
 @click.option("--out", required=True, metavar="DIR", help="A new folder for checkpoints and the model.")
-@click.option("--minutes", type=float, help="Instead of steps: as many as fit, measured first.")
-@click.option("--resume", is_flag=True, help="Go on from the newest checkpoint in DIR, with its settings.")
+@click.option(
+    "--minutes", type=float, help="Instead of steps: end after this time; with --resume, this time more."
+)
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on from the newest checkpoint in DIR, with its settings; --rate and --clip may be others.",
+)
 @training_options
 @click.option("--json", "as_lines", is_flag=True, help="Print a JSON line for every step.")
 @takes(TrainRequest)

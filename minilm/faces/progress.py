@@ -58,7 +58,7 @@ def _print_lines(steps: Iterable[TrainStep], total: int, label: str, start: int)
     for step in steps:
         facts, now = meter.describe(step), perf_counter()
         if now - last > _QUIET or step.index == total:
-            left = (now - began) / max(step.index - start, 1) * (total - step.index)
+            left = (now - began) / max(step.index - start, 1) * max(total - step.index, 0)
             print(f"{label} {step.index}/{total}  {facts}  {left:.0f} s left", file=sys.stderr, flush=True)
             last = now
         yield step

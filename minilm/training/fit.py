@@ -6,10 +6,12 @@ It knows no framework, saves nothing and prints nothing; the caller may stop, lo
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,26 +21,35 @@ from minilm.records import TrainStep
 from minilm.training.batches import Batch, Batches
 from minilm.training.step import batch_gradients, one_step
 
-__all__ = ["Schedule", "evaluate", "fit", "planned_steps"]
+if TYPE_CHECKING:
+    from minilm.training.clock import Clock
+
+__all__ = ["PARTS", "Schedule", "evaluate", "fit", "planned_steps"]
+
+# Parts into which the time of a training by the clock is cut.
+PARTS = 100
 
 
 @dataclass(frozen=True)
 class Schedule:
     """The learning rate of every step: a linear rise, then half a cosine down.
 
-    A function of the step alone, so that a resumed run goes on with the same rates.
+    A function of the step alone, so that a resumed run goes on with the same rates. In a training that ends
+    at a time, the share of the time that is gone counts, not the share of the steps; `parts` records it.
 
     Attributes:
         rate: the highest rate.
         steps: steps of the whole run.
         warm_up: steps of the rise.
         final: the last rate, as a share of the highest one.
+        parts: the first step of each hundredth of the time that has begun; empty for a training by steps.
     """
 
     rate: float
     steps: int
     warm_up: int = 20
     final: float = 0.02
+    parts: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0 < self.rate < math.inf:
@@ -49,12 +60,20 @@ class Schedule:
 
         >>> [round(Schedule(1.0, 100, warm_up=4).at(step), 3) for step in (0, 3, 4, 52, 99)]
         [0.25, 1.0, 1.0, 0.502, 0.02]
+
+        Here half the time was gone before step 6, where its part 50 (from 0) began:
+
+        >>> timed = Schedule(1.0, 9, warm_up=4, parts=(0,) * 50 + (6,))
+        >>> [round(timed.at(step), 3) for step in (5, 6)]
+        [0.518, 0.502]
         """
         # Warm-up: rate * (step + 1) / warm_up
         if step < self.warm_up:
             return self.rate * (step + 1) / self.warm_up
         # Cosine: rate * (final + (1 - final) * (1 + cos(pi * done)) / 2), with done from 0 to 1
         done = (step - self.warm_up) / max(self.steps - self.warm_up - 1, 1)
+        if self.parts:
+            done = (bisect_right(self.parts, step) - 1) / (PARTS - 1)
         share = (1 + math.cos(math.pi * min(done, 1.0))) / 2
         return self.rate * (self.final + (1 - self.final) * share)
 
@@ -71,8 +90,9 @@ def fit(
     start: int = 0,
     tokens: int = 0,
     stopping: Callable[[], bool] = lambda: False,
+    clock: Clock | None = None,
 ) -> Iterator[TrainStep]:
-    """Train up to the last step of the schedule; yield a record after every update.
+    """Train up to the last step of the schedule or the end of the time; yield a record after every update.
 
     Args:
         model: changed in place.
@@ -86,11 +106,16 @@ def fit(
         tokens: targets seen before `start`.
         stopping: asked before every batch of a validation; where it answers True, the validation is given
             up, and the record has none.
+        clock: for a training that ends at a time; its schedule, its validations and its end count then.
 
     Raises:
         MinilmError: a loss, or in watched steps a gradient, is not finite.
     """
-    for step in range(start, schedule.steps):
+    step, last = start, start >= schedule.steps
+    if clock is not None:
+        clock.mark(start)
+        last = clock.over
+    while not last:
         batch = batches.batch(step)
         tokens += batch.tokens
         record = one_step(
@@ -98,14 +123,24 @@ def fit(
             batch,
             seed=batches.seed,
             index=step + 1,
-            rate=schedule.at(step),
+            rate=schedule.at(step) if clock is None else clock.schedule.at(step),
             clip=clip,
             tokens=tokens,
             watch=watch,
         )
-        if validation and ((step + 1) % every == 0 or step + 1 == schedule.steps):
+        step += 1
+        if clock is None:
+            last = step == schedule.steps
+            due = last or step % every == 0
+        else:
+            clock.mark(step)
+            last, due = clock.over, clock.due
+        if validation and due:
+            began = perf_counter()
             with suppress(_StoppedError):
                 record = replace(record, validation=evaluate(model, _until(stopping, validation)))
+            if clock is not None:
+                clock.took(perf_counter() - began)
         yield record
 
 

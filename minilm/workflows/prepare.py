@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +12,14 @@ from minilm.errors import MinilmError
 from minilm.protocols import Trainable
 from minilm.records import ModelConfig, OptimizerConfig
 from minilm.training.batches import Batch, Batches, encode_documents, in_order
-from minilm.training.checkpoint import newest
+from minilm.training.checkpoint import Checkpoint, newest
+from minilm.training.clock import Clock
 from minilm.training.corpus import Corpus, from_files, from_storyland
 from minilm.training.fit import Schedule, planned_steps
 from minilm.training.storyland.entropy import Floor, floor
 from minilm.training.storyland.stories import storyland
 from minilm.workflows.codec import load_codec, tokenizer_errors
-from minilm.workflows.workers import agree, model_of_worker
+from minilm.workflows.workers import agree, model_of_worker, share_number
 
 if TYPE_CHECKING:
     from tokenizer import Tokenizer
@@ -27,6 +28,8 @@ __all__ = ["Prepared", "Settings", "TrainingRequest", "prepare"]
 
 # What a training on files uses where nothing is asked for; the stories have a recipe of their own.
 FILES = builtin.Recipe(2000, 64, 128, dropout=0.3, batch=8, length=64, rate=5e-3, beta2=0.999, steps=4000)
+
+CLIP = 1.0
 
 # Tokens of a validation row: longer than a training row, so that fewer tokens have no past.
 HELD_OUT_LENGTH = 1024
@@ -44,11 +47,11 @@ class TrainingRequest:
     Attributes:
         text: files of UTF-8 text; none for the built-in stories.
         out: folder for checkpoints and the finished model; None writes nothing.
-        resume: go on from the newest checkpoint in `out`, with its settings; of the other fields only
-            steps, backend and device count then.
+        resume: go on from the newest checkpoint in `out`, with its settings. Steps, minutes, rate, clip,
+            backend and device may differ from it, and the text may have moved; other changes are refused.
         backend: "numpy", "torch" or "tensorflow"; torch where it is installed, else NumPy.
         steps: updates to make: 4,000 for files, 1,200 for stories.
-        minutes: instead of steps: as many as fit, measured on the first few.
+        minutes: instead of steps: train until this time has passed; of a resumed training, this time more.
         tokenizer: a .model file; by default one is trained on the text.
         vocab_size: of the tokenizer that is trained: 2,000 for files, 800 for stories.
         embedding: numbers of an embedding, E: 64 for files, 48 for stories.
@@ -58,7 +61,7 @@ class TrainingRequest:
         batch: rows of a batch, B: 8.
         length: tokens of a row, T: 64 for files, a whole story for stories.
         rate: the highest learning rate of Adam: 0.005 for files, 0.02 for stories.
-        clip: bound of the global gradient norm; 0 for none.
+        clip: bound of the global gradient norm: 1; 0 for none.
         seed: of weights, order of the data and dropout.
         device: "cpu", "cuda", "mps" ...
         dtype: "float32" or "float64".
@@ -79,7 +82,7 @@ class TrainingRequest:
     batch: int | None = None
     length: int | None = None
     rate: float | None = None
-    clip: float = 1.0
+    clip: float | None = None
     seed: int = 0
     device: str = "cpu"
     dtype: str = "float32"
@@ -92,6 +95,9 @@ class Settings:
     Attributes:
         text: the files, as full paths; empty for the stories.
         digest: of the text, so that a training never goes on with another one.
+        seconds: the time of the whole training; 0 where its number of steps is given.
+        spent: what of this time has gone.
+        parts: the first step of each hundredth of the time that has begun, from which the rates follow.
     """
 
     vocab_size: int
@@ -109,18 +115,21 @@ class Settings:
     dtype: str
     text: tuple[str, ...]
     digest: str
+    seconds: float = 0.0
+    spent: float = 0.0
+    parts: tuple[int, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the settings as plain JSON."""
-        return asdict(self) | {"text": list(self.text)}
+        return asdict(self) | {"text": list(self.text), "parts": list(self.parts)}
 
     @classmethod
     def from_json(cls, values: Any, source: object) -> Settings:
         """Read what `to_json` gave. Raises MinilmError, naming `source`, where a setting is missing."""
-        if missing := [f.name for f in fields(cls) if f.name not in values]:
+        if missing := [f.name for f in fields(cls) if f.name not in values and f.default is MISSING]:
             raise MinilmError(f"{source} does not say the {missing[0]} of its training; start a new run")
-        kept: dict[str, Any] = {f.name: values[f.name] for f in fields(cls)}
-        kept["text"] = tuple(kept["text"])
+        kept: dict[str, Any] = {f.name: values[f.name] for f in fields(cls) if f.name in values}
+        kept |= {name: tuple(kept[name]) for name in ("text", "parts") if name in kept}
         return cls(**kept)
 
 
@@ -151,7 +160,14 @@ class Prepared:
     @property
     def schedule(self) -> Schedule:
         """The learning rate of every step."""
-        return Schedule(self.settings.rate, self.settings.steps)
+        return Schedule(self.settings.rate, self.settings.steps, parts=self.settings.parts)
+
+    def clock(self) -> Clock | None:
+        """Return a new clock of a training that ends at a time; None for one of some steps."""
+        settings = self.settings
+        if not settings.seconds:
+            return None
+        return Clock(self.schedule, settings.seconds, settings.spent, share_number(self.model))
 
     @property
     def clip(self) -> float | None:
@@ -185,13 +201,16 @@ def _begin(request: TrainingRequest) -> Prepared:
         OptimizerConfig(beta2=settings.beta2),
     )
     prepared = _prepare(corpus, codec, config, settings, request.device)
-    if request.minutes is not None:
-        steps = planned_steps(prepared.model, prepared.batches, request.minutes)
-        notice = f"{request.minutes:g} minutes are about {steps} steps here, measured on the first few"
-        prepared = replace(
-            prepared, settings=replace(settings, steps=steps), notices=(*prepared.notices, notice)
-        )
-    return prepared
+    return prepared if request.minutes is None else _by_the_clock(prepared, request.minutes)
+
+
+def _by_the_clock(prepared: Prepared, minutes: float) -> Prepared:
+    """Let a training end after some minutes from now; the number of its steps is an estimate then."""
+    steps = prepared.start + planned_steps(prepared.model, prepared.batches, minutes)
+    seconds = prepared.settings.spent + 60 * minutes
+    notice = f"the training ends after {minutes:g} minutes, with about {steps} steps"
+    settings = replace(prepared.settings, steps=steps, seconds=seconds)
+    return replace(prepared, settings=settings, notices=(*prepared.notices, notice))
 
 
 def _resume(request: TrainingRequest) -> Prepared:
@@ -203,10 +222,11 @@ def _resume(request: TrainingRequest) -> Prepared:
     checkpoints = Path(request.out or "") / "checkpoints"
     saved = newest(checkpoints)
     settings = Settings.from_json(saved.run, checkpoints)
-    settings = replace(
-        settings, steps=request.steps or settings.steps, backend=request.backend or settings.backend
-    )
-    corpus = from_files(settings.text) if settings.text else from_storyland(seed=settings.seed)
+    _refuse_other(request, settings, saved)
+    text = tuple(str(Path(path).resolve()) for path in request.text) or settings.text
+    settings = replace(settings, text=text, backend=request.backend or settings.backend)
+    settings = _with_other_course(settings, request)
+    corpus = _corpus_of(request, settings)
     if _digest(corpus) != settings.digest:
         raise MinilmError(f"The text of {request.out} has changed since the run began; start a new run")
     if saved.tokenizer_bytes is None:
@@ -218,7 +238,61 @@ def _resume(request: TrainingRequest) -> Prepared:
     prepared = _prepare(corpus, codec, saved.config, settings, request.device)
     prepared.model.restore(saved.arrays)
     notices = (*saved.skipped, *prepared.notices)
-    return replace(prepared, start=saved.step, tokens=saved.tokens, notices=notices)
+    prepared = replace(prepared, start=saved.step, tokens=saved.tokens, notices=notices)
+    return prepared if request.minutes is None else _by_the_clock(prepared, request.minutes)
+
+
+# A resumed training cannot change these: its weights or the order of its batches follow from them.
+FIXED = (
+    "vocab_size",
+    "embedding",
+    "hidden",
+    "layers",
+    "dropout",
+    "batch",
+    "length",
+    "seed",
+    "dtype",
+    "tokenizer",
+)
+
+
+def _refuse_other(request: TrainingRequest, settings: Settings, saved: Checkpoint) -> None:
+    """Raise MinilmError, by the name of the option, for what a resumed training cannot change."""
+    kept = {**asdict(settings), "layers": saved.config.layers, "tokenizer": "the tokenizer of its checkpoint"}
+    usual = TrainingRequest()
+    for name in FIXED:
+        asked = getattr(request, name)
+        if asked not in (getattr(usual, name), kept[name]):
+            raise MinilmError(
+                f"--{name.replace('_', '-')} cannot change in a resumed training: it has {kept[name]}, got "
+                f"{asked}; leave it out, or start a new run in another --out"
+            )
+
+
+def _with_other_course(settings: Settings, request: TrainingRequest) -> Settings:
+    """Return the settings of a resumed training with the rate, clip and steps that are asked for."""
+    settings = replace(
+        settings,
+        rate=settings.rate if request.rate is None else request.rate,
+        clip=settings.clip if request.clip is None else request.clip,
+    )
+    if request.steps is None:
+        return settings
+    # A training that ended at a time may go on by steps, and then the rate follows the steps.
+    return replace(settings, steps=request.steps, seconds=0.0, parts=())
+
+
+def _corpus_of(request: TrainingRequest, settings: Settings) -> Corpus:
+    """Read the text of a resumed training, which may have moved."""
+    if not settings.text:
+        return from_storyland(seed=settings.seed)
+    try:
+        return from_files(settings.text)
+    except MinilmError as error:
+        if request.text:
+            raise
+        raise MinilmError(f"{error}; where it has moved, say so with --text") from None
 
 
 def _settings(request: TrainingRequest, corpus: Corpus) -> Settings:
@@ -228,7 +302,7 @@ def _settings(request: TrainingRequest, corpus: Corpus) -> Settings:
     return Settings(
         **{name: asked.get(name, value) for name, value in usual.items()},
         backend=request.backend or ("torch" if "torch" in backends.available() else "numpy"),
-        clip=request.clip,
+        clip=CLIP if request.clip is None else request.clip,
         seed=request.seed,
         dtype=request.dtype,
         text=tuple(str(Path(path).resolve()) for path in request.text),
@@ -265,8 +339,10 @@ def _prepare(
 
 def _agreed(prepared: Prepared) -> Prepared:
     """The same training in every worker, with as many steps as the first one plans."""
+    own = ("text", "steps", "seconds", "spent")
     facts = (
-        {name: value for name, value in prepared.settings.to_json().items() if name not in ("text", "steps")},
+        {name: value for name, value in prepared.settings.to_json().items() if name not in own},
+        prepared.settings.seconds > 0,
         prepared.start,
         prepared.tokens,
         asdict(prepared.model.config),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterable, Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import cached_property
 from math import inf, isfinite
 from pathlib import Path
@@ -19,10 +19,11 @@ from minilm.records import TrainStep
 from minilm.storage.lock import LOCK, FolderLock
 from minilm.storage.model_folder import write_model
 from minilm.training.checkpoint import save
-from minilm.training.fit import fit
+from minilm.training.clock import Clock, foresee
+from minilm.training.fit import Schedule, fit
 from minilm.training.timeline.timeline import Timeline
 from minilm.workflows.open import Opened
-from minilm.workflows.prepare import Prepared, TrainingRequest, prepare
+from minilm.workflows.prepare import Prepared, Settings, TrainingRequest, prepare
 from minilm.workflows.workers import leave, updates_made
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class Training:
         batch: int | None = None,
         length: int | None = None,
         rate: float | None = None,
-        clip: float = 1.0,
+        clip: float | None = None,
         seed: int = 0,
         device: str = "cpu",
         dtype: str = "float32",
@@ -104,6 +105,7 @@ class Training:
         self._tokens = 0
         self._lock: FolderLock | None = None
         self._stopping = False
+        self._clock: Clock | None = None
         _check(self.request)
 
     @classmethod
@@ -143,6 +145,21 @@ class Training:
         """
         self._stopping = True
 
+    def _gives_up(self) -> bool:
+        """Return whether a validation is to end: the training is stopped, or its time is gone."""
+        # Several workers validate together, so none of them may look at its own clock.
+        late = self._clock is not None and this_worker().size == 1 and self._clock.late()
+        return self._stopping or late
+
+    @property
+    def settings(self) -> Settings:
+        """The settings, with the time that has gone and the steps that it was enough for."""
+        settings, clock = self.prepared.settings, self._clock
+        if clock is None:
+            return settings
+        steps = self.index if clock.over else max(settings.steps, self.index + 1)
+        return replace(settings, steps=steps, spent=clock.gone(), parts=clock.schedule.parts)
+
     def _release(self) -> None:
         if self._lock is not None:
             self._lock.release()
@@ -151,7 +168,13 @@ class Training:
     @cached_property
     def prepared(self) -> Prepared:
         """Text, tokenizer, batches, model and settings; made on first use."""
-        return prepare(self.request)
+        began = monotonic()
+        prepared = prepare(self.request)
+        self._clock = prepared.clock()
+        if self._clock is not None:
+            # The user waits for the preparation too.
+            self._clock.spent += monotonic() - began
+        return prepared
 
     @property
     def model(self) -> Trainable:
@@ -198,12 +221,15 @@ class Training:
             every=max(prepared.settings.steps // 10, 1),
             start=self.index,
             tokens=self.tokens,
-            stopping=lambda: self._stopping,
+            stopping=self._gives_up,
+            clock=self._clock,
         )
+        if self._clock is not None:
+            self._clock.start()
         try:
             for step in steps:
                 self._index, self._tokens = step.index, step.tokens
-                last = step.index == prepared.settings.steps
+                last = step.index == prepared.settings.steps if self._clock is None else self._clock.over
                 if last or monotonic() - saved > SECONDS_BETWEEN_SAVES:
                     self.save()
                     saved = monotonic()
@@ -219,14 +245,16 @@ class Training:
                 self.save()
             raise
         finally:
+            if self._clock is not None:
+                self._clock.stop()
             self._release()
 
     def save(self) -> None:
         """Write a checkpoint of this place below `out`; of several workers the first alone writes."""
         if self.request.out is not None and this_worker().leads:
             place = Path(self.request.out) / "checkpoints"
-            settings, bytes_ = self.prepared.settings.to_json(), self.codec.model_bytes
-            save(place, self.model, self.index, self.tokens, settings, bytes_)
+            settings, tokenizer_bytes = self.settings.to_json(), self.codec.model_bytes
+            save(place, self.model, self.index, self.tokens, settings, tokenizer_bytes)
 
     def open(self) -> Opened:
         """Return the model as it is now with its tokenizer, as `minilm.open` does."""
@@ -244,13 +272,15 @@ class Training:
             MinilmError: where all steps have been made.
         """
         prepared = self.prepared
-        if self.index >= prepared.settings.steps:
+        settings = self.settings
+        if self.index >= settings.steps:
             made = f"{self.request.out or 'The training'} has made all its {self.index} steps"
             raise MinilmError(f"{made}; give more with --steps")
+        schedule = Schedule(settings.rate, settings.steps, parts=settings.parts)
         return Timeline(
             prepared.model,
             prepared.batches,
-            prepared.schedule,
+            schedule if self._clock is None else foresee(schedule, self.index),
             clip=prepared.clip,
             start=self.index,
             tokens=self.tokens,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from typing import Any
 
 from minilm import backends
@@ -15,7 +16,7 @@ from minilm.errors import MinilmError
 from minilm.protocols import Trainable
 from minilm.records import ModelConfig
 
-__all__ = ["agree", "leave", "model_of_worker", "updates_made"]
+__all__ = ["agree", "leave", "model_of_worker", "share_number", "updates_made"]
 
 
 def model_of_worker(backend: str, config: ModelConfig, dtype: str, device: str) -> Trainable:
@@ -61,6 +62,15 @@ def agree(model: Trainable, tokenizer_bytes: bytes, steps: int, facts: Any) -> i
             "give all the same options, and --text and --out as shared folders or copies"
         )
     return steps
+
+
+def share_number(model: Trainable) -> Callable[[int], int]:
+    """Return a function that gives every worker the number of the first one; alone, it is one's own."""
+    if this_worker().size == 1:
+        return lambda number: number
+    from minilm.backends.torch.distributed import from_first
+
+    return lambda number: from_first(number, getattr(model, "device", "cpu"))
 
 
 def _fingerprint(model: Trainable, tokenizer_bytes: bytes, facts: Any) -> int:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,9 @@ import pytest
 
 import minilm
 from minilm.errors import MinilmError
+from minilm.records import Gradients
 from minilm.training.checkpoint import newest
+from minilm.training.fit import Schedule
 
 SMALL = {"backend": "numpy", "hidden": 8, "embedding": 6, "vocab_size": 300, "batch": 2}
 
@@ -137,6 +140,104 @@ def test_a_timeline_steps_through_the_training_from_here(text):
     place = training.timeline()
     assert (place.first, place.last) == (2, 6)
     assert place.next().next().step.loss == whole[3].loss
+
+
+def test_minutes_end_at_the_clock_though_the_machine_gets_slower(text, tmp_path, monkeypatch):
+    """The first steps take no time, so the estimate is much too high; then each takes 50 ms."""
+    training = minilm.Training(text, out=tmp_path / "run", minutes=0.05, **SMALL)
+    training.begin()
+    update = training.model.update
+
+    def slow(*arguments):
+        time.sleep(0.05)
+        return update(*arguments)
+
+    monkeypatch.setattr(training.model, "update", slow)
+    began = time.monotonic()
+    steps = list(training)
+    assert time.monotonic() - began < 4.5
+    assert steps[-1].validation is not None
+    saved = newest(tmp_path / "run" / "checkpoints")
+    assert saved.run["steps"] == saved.step == len(steps) < training.prepared.settings.steps
+    schedule = Schedule(saved.run["rate"], saved.step, parts=tuple(saved.run["parts"]))
+    assert [step.rate for step in steps] == [schedule.at(step) for step in range(len(steps))]
+
+
+def test_a_training_by_the_clock_is_resumed_with_the_time_that_is_left(text, tmp_path):
+    training = minilm.Training(text, out=tmp_path / "run", minutes=0.05, **SMALL)
+    last = next(step for step in training if training.settings.spent > 1.5)
+    training.save()
+    resumed = minilm.Training(out=tmp_path / "run", resume=True)
+    first, *rest = list(resumed)
+    assert first.index == last.index + 1
+    assert first.rate <= last.rate
+    assert resumed.settings.spent == pytest.approx(3, abs=0.8)
+    assert list(minilm.Training(out=tmp_path / "run", resume=True)) == []
+    more = list(minilm.Training(out=tmp_path / "run", resume=True, steps=rest[-1].index + 2))
+    assert len(more) == 2
+
+
+def test_the_debugger_foresees_the_rates_of_a_training_by_the_clock(text):
+    place = minilm.Training(text, minutes=0.01, **SMALL).timeline()
+    rates = [place.plan.rate(step) for step in range(place.last)]
+    assert rates[20:] == sorted(rates[20:], reverse=True)
+    assert rates[-1] == pytest.approx(0.02 * max(rates))
+
+
+@pytest.fixture
+def half(text, tmp_path):
+    """The folder of a training that was stopped after half of its steps, and its first steps."""
+    training = minilm.Training(text, out=tmp_path / "run", steps=8, rate=0.01, **SMALL)
+    for step in training:
+        if step.index == 4:
+            training.save()
+            break
+    return tmp_path / "run"
+
+
+def test_a_resumed_training_takes_another_rate_and_clip(half):
+    resumed = minilm.Training(out=half, resume=True, rate=0.001, clip=0.25)
+    assert [step.rate for step in resumed] == [Schedule(0.001, 8).at(step) for step in range(4, 8)]
+    assert newest(half / "checkpoints").run["clip"] == 0.25
+    again = minilm.Training(out=half, resume=True, steps=9)
+    assert (again.settings.rate, again.settings.clip) == (0.001, 0.25)
+
+
+def test_a_text_that_has_moved_is_named_in_a_resumed_training(half, text, tmp_path):
+    moved = text.rename(tmp_path / "moved.txt")
+    with pytest.raises(MinilmError, match="where it has moved, say so with --text"):
+        minilm.Training(out=half, resume=True).begin()
+    assert len(list(minilm.Training(moved, out=half, resume=True))) == 4
+    (tmp_path / "other.txt").write_text("quite another text, " * 99)
+    with pytest.raises(MinilmError, match="has changed since"):
+        minilm.Training(tmp_path / "other.txt", out=half, resume=True, steps=9).begin()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"hidden": 99}, "--hidden cannot change in a resumed training: it has 8, got 99; leave it out"),
+        ({"layers": 2}, "--layers cannot change in a resumed training: it has 1, got 2"),
+        ({"vocab_size": 400}, "--vocab-size cannot change in a resumed training: it has 300, got 400"),
+        ({"seed": 3}, "--seed cannot change in a resumed training: it has 0, got 3"),
+        ({"dtype": "float64"}, "--dtype cannot change in a resumed training: it has float32, got float64"),
+        ({"tokenizer": "x.model"}, "--tokenizer cannot change in a resumed training"),
+    ],
+)
+def test_what_a_resumed_training_cannot_change_is_refused_by_name(half, options, said):
+    with pytest.raises(MinilmError, match=said):
+        minilm.Training(out=half, resume=True, **options).begin()
+
+
+def test_a_training_that_diverged_goes_on_with_the_advice_that_it_gave(half, monkeypatch):
+    diverging = minilm.Training(out=half, resume=True)
+    diverging.begin()
+    monkeypatch.setattr(
+        diverging.model, "gradients", lambda *_: Gradients(float("nan"), np.array([[np.nan]]), {})
+    )
+    with pytest.raises(MinilmError, match="lower the rate or the clip, then resume"):
+        list(diverging)
+    assert len(list(minilm.Training(out=half, resume=True, rate=0.001))) == 4
 
 
 @pytest.mark.parametrize(

@@ -31,9 +31,7 @@ _OPTIONS = (
     click.option("--batch", type=int, help="Rows of a batch: 8."),
     click.option("--length", type=int, help="Tokens of a row: 64, or a whole story."),
     click.option("--rate", type=float, help="Highest learning rate of Adam: 0.005, or 0.02 for stories."),
-    click.option(
-        "--clip", default=1.0, show_default=True, help="Limit of the global gradient norm; 0: none."
-    ),
+    click.option("--clip", type=float, help="Limit of the global gradient norm: 1; 0 for none."),
     click.option("--seed", default=0, show_default=True, help="Of weights, order of the data and dropout."),
     click.option("--device", default="cpu", show_default=True, help="cpu, cuda, mps ..."),
     click.option("--dtype", default="float32", show_default=True, help="float32 or float64."),
