@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from minilm import backends
 from minilm.errors import MinilmError
 from minilm.protocols import Trainable
+from minilm.shadows import check_tokenizer
 
 if TYPE_CHECKING:
     from tokenizer import Tokenizer
@@ -65,6 +66,7 @@ def folder() -> Path:
 
 def codec() -> Tokenizer:
     """Return its tokenizer."""
+    check_tokenizer()
     import tokenizer
 
     return tokenizer.load(folder() / "tokenizer.model")

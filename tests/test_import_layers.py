@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 ROWS = (  # a part of minilm imports parts of the rows above, and those to its left in its own row
-    ("errors", "frozen", "atomic"),
+    ("errors", "shadows", "frozen", "atomic"),
     ("dice", "records", "weights", "model_config"),
     ("numerics", "difference", "protocols", "token_text", "conditions"),
     ("storage", "sampling", "inside"),

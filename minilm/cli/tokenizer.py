@@ -15,6 +15,7 @@ from minilm.cli.options.request import takes
 from minilm.faces import console
 from minilm.faces.layout import WIDTH, align, clip, wrap
 from minilm.faces.visible import piece, quoted, visible_characters
+from minilm.shadows import check_tokenizer
 from minilm.trace.json import as_json, dumps
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ class ExplainTextRequest:
 
     def open(self) -> Tokenizer:
         """Open the tokenizer."""
+        check_tokenizer()
         import tokenizer
 
         path = import_module("minilm.builtin").folder() if self.model is None else Path(self.model)
@@ -116,6 +118,7 @@ def train(request: TrainTokenizerRequest) -> None:
     """Learn a SentencePiece BPE vocabulary from UTF-8 text files."""
     from rich.console import Console
 
+    check_tokenizer()
     import tokenizer
 
     with Console(stderr=True).status("SentencePiece learns the vocabulary ..."):
@@ -166,9 +169,9 @@ def explain(request: ExplainTextRequest) -> None:
 
     Of all neighbouring pairs, the pair that was learned first is merged first.
     """
+    tokenizer = request.open()
     from tokenizer.bpe import explain as explain_text
 
-    tokenizer = request.open()
     explanation = explain_text(request.text, tokenizer)
     for line in _as_json(explanation) if request.as_lines else _merge_table(explanation, tokenizer):
         _print(line)

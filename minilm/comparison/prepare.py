@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-import tokenizer
 from minilm import backends
 from minilm.comparison.backends import ParityStep, create_models, train_side_by_side
 from minilm.comparison.lockstep import TextPair, compare_texts
 from minilm.frozen import one_line
 from minilm.protocols import TextCodec, Trainable
 from minilm.records import Array, ModelConfig
+from minilm.shadows import check_tokenizer
 from minilm.training.batches import Batches, encode_documents
 from minilm.training.corpus import from_files, from_storyland
 
@@ -113,6 +113,9 @@ def prepare_comparison(
         dtype: "float32" or "float64".
         device: where the frameworks run; NumPy stays on the CPU.
     """
+    check_tokenizer()
+    import tokenizer
+
     corpus = from_files(files) if files else from_storyland(STORIES, seed, 1)
     if folder is None:
         codec, weights = tokenizer.train(lines=corpus.train, vocab_size=VOCABULARY), None

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
-from collections.abc import Generator, Iterable
+from collections.abc import Generator
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,6 @@ __all__ = ["minilm_exercise"]
 
 MARKER = "points(number, task): what a passing test earns, and the task that it belongs to (minilm)"
 PROPERTY = "minilm_points"  # points travel with each report, so that they arrive from pytest-xdist's workers
-OURS = Path(__file__).resolve().parents[2]  # the folder that holds the packages minilm and tokenizer
 
 
 @pytest.fixture(scope="module")
@@ -56,8 +55,11 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     exercises = [file for folder in folders for file in folder.glob("exercise.py")]
     exercises += [file for folder in folders for file in folder.glob("*/exercise.py")]
     lessons = [file.parent for file in exercises if _has_graded_tests(file.parent)]
-    if lessons and (messages := find_shadows([*lessons, Path.cwd()])):
-        raise pytest.UsageError(*messages)
+    if lessons:
+        from minilm.shadows import find_shadows
+
+        if messages := find_shadows([*lessons, Path.cwd()]):
+            raise pytest.UsageError(*messages)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -119,25 +121,6 @@ def points_and_task(item: pytest.Item) -> tuple[float, str] | None:
     given = {**dict(zip(("number", "task"), mark.args, strict=False)), **mark.kwargs}
     number, task = given.pop("number", None), given.pop("task", None)
     return (number, task) if isinstance(number, int | float) and isinstance(task, str) and not given else None
-
-
-def find_shadows(folders: Iterable[Path]) -> list[str]:
-    """Return one message for each file or package that Python would import instead of minilm or tokenizer.
-
-    Args:
-        folders: The folders to look at. Only names of files are read; nothing is imported.
-    """
-    messages = []
-    for folder in dict.fromkeys(path.resolve() for path in folders):
-        for name in ("minilm", "tokenizer"):
-            for path in (folder / f"{name}.py", folder / name / "__init__.py"):
-                if path.is_file() and folder != OURS:
-                    messages.append(_shadow_message(path if path.stem == name else path.parent, name))
-    return messages
-
-
-def _shadow_message(path: Path, name: str) -> str:
-    return f"{path} hides the package {name} that the lesson needs; rename it, for example to my_{path.name}"
 
 
 def _has_graded_tests(folder: Path) -> bool:

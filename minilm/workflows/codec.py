@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from minilm.errors import MinilmError
+from minilm.shadows import check_tokenizer
 
 if TYPE_CHECKING:
     from tokenizer import Tokenizer
@@ -17,6 +19,7 @@ __all__ = ["load_codec", "tokenizer_errors"]
 
 def load_codec(path: str | Path) -> Tokenizer:
     """Load a tokenizer's .model file. Raises MinilmError for a file that is missing, foreign or damaged."""
+    check_tokenizer()
     import tokenizer
 
     with tokenizer_errors():
@@ -31,9 +34,8 @@ def tokenizer_errors() -> Iterator[None]:
     except MinilmError:
         raise
     except ValueError as error:
-        # Loaded here, where an error has happened already, so that `minilm --help` is quick.
-        from tokenizer import TokenizerError
-
-        if not isinstance(error, TokenizerError):
+        # Not imported: `minilm --help` is quick, and an error of a tokenizer comes from one that is loaded.
+        kind = getattr(sys.modules.get("tokenizer"), "TokenizerError", None)
+        if kind is None or not isinstance(error, kind):
             raise
         raise MinilmError(str(error)) from error

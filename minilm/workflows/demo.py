@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-import tokenizer
 from minilm import backends
 from minilm.atomic import new_folder
 from minilm.builtin import PROMPT, RECIPE
@@ -23,6 +23,7 @@ from minilm.faces.progress import show_training
 from minilm.faces.text import render
 from minilm.protocols import Trainable
 from minilm.records import Array, ModelConfig, OptimizerConfig, Step, TrainStep
+from minilm.shadows import check_tokenizer
 from minilm.storage.model_folder import write_model
 from minilm.trace import TraceWriter
 from minilm.training.batches import Batch, Batches, encode_documents, in_order
@@ -33,6 +34,9 @@ from minilm.training.storyland.stories import storyland
 from minilm.workflows.codec import tokenizer_errors
 from minilm.workflows.demo_report import write_report
 from minilm.workflows.open import open_model
+
+if TYPE_CHECKING:
+    from tokenizer import Tokenizer
 
 __all__ = [
     "STAGES",
@@ -110,7 +114,7 @@ class Ground:
     """
 
     stories: tuple[str, ...]
-    codec: tokenizer.Tokenizer
+    codec: Tokenizer
     floor: Floor
     batches: Batches
     held_out: tuple[Batch, ...]
@@ -269,6 +273,9 @@ def _free_folder(out: str | None) -> Path:
 
 def write_text(folder: Path, seed: int) -> Ground:
     """Make stories, train a tokenizer on them, and compute their exact entropy under it."""
+    check_tokenizer()
+    import tokenizer
+
     corpus = from_storyland(8_000, seed, held_out=200)
     with tokenizer_errors():
         codec = tokenizer.train(lines=corpus.train[:4_000], vocab_size=RECIPE.vocab_size)

@@ -11,6 +11,7 @@ from minilm import backends, builtin
 from minilm.errors import MinilmError
 from minilm.protocols import Trainable
 from minilm.records import ModelConfig, OptimizerConfig
+from minilm.shadows import check_tokenizer
 from minilm.training.batches import Batch, Batches, encode_documents, in_order
 from minilm.training.checkpoint import Checkpoint, newest
 from minilm.training.clock import Clock
@@ -231,6 +232,7 @@ def _resume(request: TrainingRequest) -> Prepared:
         raise MinilmError(f"The text of {request.out} has changed since the run began; start a new run")
     if saved.tokenizer_bytes is None:
         raise MinilmError(f"{checkpoints} holds no tokenizer; start a new run")
+    check_tokenizer()
     import tokenizer
 
     with tokenizer_errors():
@@ -352,10 +354,11 @@ def _agreed(prepared: Prepared) -> Prepared:
 
 
 def _codec(corpus: Corpus, path: str | None, vocab_size: int) -> Tokenizer:
-    import tokenizer
-
     if path is not None:
         return load_codec(path)
+    check_tokenizer()
+    import tokenizer
+
     return tokenizer.train(lines=corpus.train[:4000], vocab_size=vocab_size)
 
 

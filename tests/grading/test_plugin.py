@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np  # noqa: F401
 import pytest
 
-from minilm.grading.plugin import find_shadows
 from minilm.grading.points import Result, score_line
+from minilm.shadows import find_shadows
 
 pytest_plugins = ["pytester"]
 
@@ -145,9 +145,7 @@ def test_a_file_that_hides_ours_is_named_with_what_to_do(lesson, name):
     lesson.makepyfile(**{name: ""})
     result = run(lesson)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    line = (
-        f"ERROR: {lesson.path / f'{name}.py'} hides the package {name} that the lesson needs; *my_{name}.py"
-    )
+    line = f"ERROR: {lesson.path / f'{name}.py'} hides the package {name}; *my_{name}.py"
     result.stderr.fnmatch_lines([line])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import isfinite
+from typing import TYPE_CHECKING
 
 from minilm.cli.debug.loop import Action, parse_count, parse_number, say
 from minilm.errors import MinilmError
@@ -12,7 +13,9 @@ from minilm.faces import text
 from minilm.faces.visible import quoted
 from minilm.storage.model_folder import write_model
 from minilm.training.timeline.timeline import Timeline, TrainSession
-from tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from tokenizer import Tokenizer
 
 __all__ = ["NAVIGATE", "TrainState", "prompt_line"]
 
