@@ -1,6 +1,7 @@
 """The planted faults: each can still be planted, and a sample of them is found by the test that it names."""
 
 import importlib.util
+import re
 import sys
 from pathlib import Path
 
@@ -34,7 +35,11 @@ def copy(tmp_path_factory):
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", faults_run.sample(FAULTS, SAMPLE), ids=lambda fault: fault.what)
 def test_a_sampled_fault_is_found_by_its_test(fault, copy):
-    assert copy.finds(fault)
+    found = copy.finds(fault)
+    lacking = re.search(r"(?m)^SKIPPED \[\d+\] \S+ (.*)", copy.said)
+    if not found and lacking:
+        pytest.skip(lacking[1])
+    assert found
 
 
 def test_a_change_that_breaks_nothing_is_not_called_found(copy):

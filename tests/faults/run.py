@@ -83,10 +83,16 @@ def sample(faults: Sequence[Fault], count: int) -> list[Fault]:
 
 
 class Copy:
-    """A copy of the project that faults are planted in; the project itself is never changed."""
+    """A copy of the project that faults are planted in; the project itself is never changed.
+
+    Attributes:
+        root: The folder of the copy.
+        said: What pytest printed last.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.root = folder
+        self.said = ""
         ignored = shutil.ignore_patterns("__pycache__", ".hypothesis")
         for name in COPIED:
             shutil.copytree(ROOT / name, folder / name, ignore=ignored)
@@ -105,7 +111,7 @@ class Copy:
             path.write_text(right, "utf-8")
 
     def _fails(self, test: str) -> bool:
-        command = [sys.executable, "-B", "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", test]
+        command = [sys.executable, "-B", "-m", "pytest", "-q", "-x", "-rs", "-p", "no:cacheprovider", test]
         environment = os.environ | {"PYTHONPATH": str(self.root), "OMP_NUM_THREADS": "1"}
         try:
             done = subprocess.run(
@@ -113,6 +119,7 @@ class Copy:
             )
         except subprocess.TimeoutExpired:
             return True
+        self.said = done.stdout.decode(errors="replace")
         # 1: a test failed. What cannot even be imported (2) is no fault that a test has to find.
         return done.returncode == 1
 
