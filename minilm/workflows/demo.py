@@ -32,7 +32,6 @@ from minilm.training.fit import Schedule, evaluate, fit
 from minilm.training.storyland.entropy import Floor, floor
 from minilm.training.storyland.stories import storyland
 from minilm.workflows.codec import tokenizer_errors
-from minilm.workflows.demo_report import write_report
 from minilm.workflows.open import open_model
 
 if TYPE_CHECKING:
@@ -248,6 +247,9 @@ def _chapters(request: DemoRequest, folder: Path) -> Generator[Chapter | Note | 
     else:
         yield Note(missing_package("This chapter", "torch with transformers", "hf"))
     yield begin("Pictures and the report")
+    # Imported here, because matplotlib takes a while to import.
+    from minilm.workflows.demo_report import write_report
+
     write_report(folder, ground, start, trained, gpt2, runs, STAGES)
     return gpt2 is not None
 

@@ -11,7 +11,10 @@ from click.testing import CliRunner
 from minilm.cli import COMMANDS, FIRST_HOUR
 from minilm.cli import command as minilm
 
-HEAVY = ("torch", "tensorflow", "keras", "transformers", "matplotlib", "sentencepiece", "rich", "IPython")
+HEAVY = (
+    "torch", "tensorflow", "keras", "transformers", "llguidance", "matplotlib", "sentencepiece", "rich",
+    "IPython", "nbformat", "jupytext", "pytest", "jsonschema",
+)  # fmt: skip
 SLOW = {
     "demo",
     "train",
@@ -107,8 +110,14 @@ LOADED = f"print('LOADED', *(name for name in {HEAVY!r} if name in sys.modules))
         f"import sys, minilm; {LOADED}",
         f"import sys, atexit; from minilm.cli import main; atexit.register(lambda: {LOADED}); "
         "sys.argv[1:] = ['--help']; main()",
+        "import sys, click\nfrom minilm.cli import command\n"
+        "pending = [command]\n"
+        "for group in pending:\n"
+        "    context = click.Context(group)\n"
+        "    found = [group.get_command(context, name) for name in group.list_commands(context)]\n"
+        f"    pending += [one for one in found if isinstance(one, click.Group)]\n{LOADED}",
     ],
-    ids=["import minilm", "minilm --help"],
+    ids=["import minilm", "minilm --help", "every command"],
 )
 def test_the_first_moment_loads_no_framework(script):
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
