@@ -208,6 +208,7 @@ def test_a_constraint_meant_to_harm_works_or_is_refused_in_one_line_within_its_b
     ],
 )
 def test_a_probe_that_spins_fills_the_memory_or_never_answers_is_ended(monkeypatch, harm, words):
+    pytest.importorskip("llguidance", reason="constraints are llguidance's")
     monkeypatch.setattr(constraint_probe, "_WALL", 3)
     script = constraint_probe._SCRIPT.replace("lark =", f"{harm}\nlark =")
     monkeypatch.setattr(constraint_probe, "_SCRIPT", script)
