@@ -68,8 +68,9 @@ def test_torch_s_own_cell_opens_and_closes_alike():
             np.testing.assert_allclose(moment.c[t], state[1][0].numpy(), atol=1e-14)
 
 
-@pytest.mark.parametrize("backend", [name for name in BACKENDS if name != "numpy"])
+@pytest.mark.parametrize("backend", ["torch", "tensorflow"])
 def test_gates_that_miss_the_layer_s_own_output_are_refused_each_time(backend, monkeypatch):
+    pytest.importorskip(backend)
     model = backends.create(backend, CONFIG)
     real = backend_gates.activate_gates
     monkeypatch.setattr(backend_gates, "activate_gates", lambda z: real(z) + np.float32(1e-4))
