@@ -14,12 +14,13 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
+from importlib.util import find_spec
 from pathlib import Path
 
 from minilm.doctor import attach_tensorflow, attach_torch
 from minilm.doctor.records import Record, load, save
 from minilm.doctor.watching import Enough, Watching
-from minilm.errors import MinilmError
+from minilm.errors import MinilmError, require_packages
 
 __all__ = ["find_frameworks", "main", "watch_file"]
 
@@ -63,6 +64,8 @@ def watch_file(
             ) from None
         records = list(load(path)) if path.exists() else []
     if code and not records:
+        for name in find_frameworks(file.read_text("utf-8", errors="replace")):
+            require_packages(str(file), name, extra=name)
         raise MinilmError(f"{file} failed before a training step was seen; its error is printed above")
     return records
 
@@ -70,11 +73,17 @@ def watch_file(
 def find_frameworks(source: str) -> list[str]:
     """Return the frameworks that a source imports, torch first: some builds crash in the other order.
 
+    A source that is not Python imports none; its error is shown when it is run.
+
     >>> find_frameworks("from keras import layers")
     ['tensorflow']
     """
     packages: set[str] = set()
-    for node in ast.walk(ast.parse(source)):
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError):
+        return []
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             packages |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -95,7 +104,8 @@ def main(file: str, record: str, steps: int, arguments: list[str]) -> None:
     sys.argv, sys.path[0] = [file, *arguments], str(Path(file).resolve().parent)
     try:
         with ExitStack() as stack:
-            for name in find_frameworks(Path(file).read_text("utf-8")):
+            # Where a framework is missing, the file itself says so, or does without it.
+            for name in filter(find_spec, find_frameworks(Path(file).read_text("utf-8"))):
                 watched.append(stack.enter_context(ATTACH[name](limit=steps)))
             runpy.run_path(file, run_name="__main__")
     except Enough:

@@ -65,6 +65,32 @@ def test_a_traced_tensorflow_file_is_stopped_too(tmp_path):
     assert (done.returncode, done.stdout) == (0, "nothing found in 14 steps\n"), done.stderr
 
 
+def test_a_file_whose_framework_is_not_installed_fails_and_is_told_how_to_install_it(
+    tmp_path,
+):
+    (tmp_path / "sitecustomize.py").write_text(
+        "from importlib.machinery import PathFinder\n"
+        "found = PathFinder.find_spec\n"
+        "PathFinder.find_spec = staticmethod(lambda name, *a: None if name == 'torch' else found(name, *a))\n"
+    )
+    (tmp_path / "train.py").write_text("import torch")
+    words = [sys.executable, "-m", "minilm", "doctor", "train.py"]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
+    done = subprocess.run(words, capture_output=True, text=True, env=environment, cwd=tmp_path, check=False)
+    *_, error, last = done.stderr.splitlines()
+    assert (done.returncode, error) == (2, "ModuleNotFoundError: No module named 'torch'")
+    assert last.startswith("minilm: train.py needs torch, which is not installed; ")
+    assert 'run_file.py", line' not in done.stderr.partition('train.py", line')[2]
+
+
+def test_a_file_that_is_not_python_shows_its_own_error(tmp_path):
+    (tmp_path / "train.py").write_text("def (:")
+    done = doctor(tmp_path / "train.py")
+    assert done.returncode == 2
+    assert f'File "{tmp_path / "train.py"}", line 1' in done.stderr
+    assert "failed before a training step was seen" in done.stderr.splitlines()[-1]
+
+
 def test_a_file_that_fails_before_a_step_is_one_line_and_exit_code_2(tmp_path):
     (tmp_path / "train.py").write_text("raise RuntimeError('my own mistake')")
     done = doctor(tmp_path / "train.py")
