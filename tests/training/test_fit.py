@@ -36,6 +36,15 @@ def test_a_rate_that_cannot_train_is_refused(rate):
         Schedule(rate, 10)
 
 
+def test_the_rate_rises_in_a_line_and_falls_in_half_a_cosine():
+    """Worked by hand: a third of the rate more in each of 3 steps, then 9 steps from 2 down to a tenth."""
+    schedule = Schedule(2.0, 12, warm_up=3, final=0.1)
+    assert [schedule.at(step) for step in range(3)] == pytest.approx([2 / 3, 4 / 3, 2])
+    half = math.sqrt(0.5)
+    falling = [schedule.at(step) for step in (3, 5, 7, 9, 11)]
+    assert falling == pytest.approx([2, 1.1 + 0.9 * half, 1.1, 1.1 - 0.9 * half, 0.2])
+
+
 def test_a_watched_step_carries_the_norms_of_what_really_happened():
     model = backends.create("numpy", CONFIG, "float64")
     before = {name: array.copy() for name, array in model.weights().items()}
@@ -85,6 +94,16 @@ def test_dropout_masks_keep_their_share_and_are_scaled_by_it():
     assert set(np.unique(mask)) == {0, np.float32(1 / np.float32(0.75))}
     assert mask.mean() == pytest.approx(1, abs=0.02)
     assert dropout_masks(ModelConfig(9, 4, 50), 0, 0, (2, 3)) is None
+
+
+def test_every_layer_and_step_draws_a_dropout_mask_of_its_own():
+    """Two independent masks with half of their numbers 0 agree in half of all places."""
+    config = ModelConfig(9, 4, 50, layers=2, dropout=0.5)
+    first, second = (dropout_masks(config, 0, step, (20, 30)) for step in (0, 1))
+    for one, other in [(first[0], first[1]), (first[0], second[0]), (first[0], second[1])]:
+        assert np.mean(one == other) == pytest.approx(0.5, abs=0.02)
+    again = dropout_masks(config, 0, 0, (20, 30))
+    assert all(np.array_equal(one, other) for one, other in zip(first, again, strict=True))
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_says_where():

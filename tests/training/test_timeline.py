@@ -10,11 +10,12 @@ import pytest
 from minilm import backends
 from minilm.bench.workloads import FakeCodec
 from minilm.errors import MinilmError
-from minilm.records import ModelConfig
+from minilm.records import ModelConfig, TrainStep
 from minilm.training.batches import Batch, Batches
 from minilm.training.fit import Schedule, fit
 from minilm.training.step import dropout_masks
 from minilm.training.timeline.branch_diff import branch_steps, parting, weight_differences
+from minilm.training.timeline.breakpoints import condition_on_training, holds
 from minilm.training.timeline.snapshots import Snapshots
 from minilm.training.timeline.timeline import Timeline
 
@@ -222,6 +223,7 @@ def test_thinning_out_never_drops_the_start_of_a_run_that_goes_on():
     kept = Snapshots(1000, 35, budget=3000)
     for step in (5, *range(8, 40, 2)):
         kept.keep((), step, {"a": np.zeros(1)})
+        assert len(kept) <= 3, "at 1000 bytes each"
     assert kept.steps()[0] == 5
     assert kept.nearest([()] * 8)[0] == 5
 
@@ -292,6 +294,21 @@ def test_a_condition_that_cannot_be_understood_is_one_line_and_the_place_stays(c
     with pytest.raises(MinilmError, match=said.replace("(", r"\(")):
         place.until(condition)
     assert place.next().index == 3
+
+
+def test_a_word_is_seen_where_only_the_last_target_completes_it():
+    codec = FakeCodec(20)
+    ids, targets = np.array([[7, 4], [9, 8]]), np.array([[4, 5], [6, -1]])
+    step = TrainStep(1, ids, 1.0, 3, 0.1, targets=targets)
+
+    def seen(word):
+        return holds(condition_on_training(f"token '{word}' seen", codec), [step], codec)
+
+    assert seen("w7 w4")
+    assert seen("w4 w5"), "w5 is the target of the last input"
+    assert seen("w9 w6"), "w8 is padding: the last target of this row is w6"
+    assert not seen("w4 w7")
+    assert not seen("w4 w9"), "the two are in different rows"
 
 
 def test_a_word_needs_a_tokenizer():
