@@ -104,13 +104,10 @@ def save(
             extra={"training": {"step": step, "tokens": tokens, "run": dict(run)}},
             further={OPTIMIZER: arrays_to_bytes(moments)},
         )
-        # Later steps than this one are damaged ones that were skipped.
-        reached = [path for path in _by_step(target.parent) if int(path.name[5:]) <= step]
+        _remove_older(target.parent, step)
     # write_model turns its own errors into MinilmError; this one is of a folder that cannot be read.
     except OSError as error:
         raise MinilmError(f"{target} cannot be written: {error.strerror}; free the disk, --resume") from None
-    for old in reached[KEPT:]:
-        shutil.rmtree(old, ignore_errors=True)
     return target
 
 
@@ -134,6 +131,14 @@ def newest(folder: str | Path) -> Checkpoint:
             skipped.append(f"passed over a damaged checkpoint: {error}")
     reason = f" ({skipped[0]})" if skipped else ""
     raise MinilmError(f"{folder} holds no checkpoint to go on from{reason}; train without --resume")
+
+
+def _remove_older(folder: Path, step: int) -> None:
+    """Remove all checkpoints up to a step but the newest two."""
+    # Later steps than this one are damaged ones that were skipped.
+    reached = [path for path in _by_step(folder) if int(path.name[5:]) <= step]
+    for old in reached[KEPT:]:
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def _by_step(folder: Path) -> list[Path]:

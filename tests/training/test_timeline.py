@@ -14,7 +14,7 @@ from minilm.records import ModelConfig, TrainStep
 from minilm.training.batches import Batch, Batches
 from minilm.training.fit import Schedule, fit
 from minilm.training.step import dropout_masks
-from minilm.training.timeline.branch_diff import branch_steps, parting, weight_differences
+from minilm.training.timeline.branch_diff import branch_steps, find_last_equal_step, weight_differences
 from minilm.training.timeline.breakpoints import condition_on_training, holds
 from minilm.training.timeline.snapshots import Snapshots
 from minilm.training.timeline.timeline import Timeline
@@ -141,7 +141,7 @@ def test_another_batch_is_met_in_its_step_alone():
 def test_branches_part_where_they_were_changed_and_say_by_how_much():
     trunk = timeline().jump(10)
     branch = trunk.jump(6).with_rate(0.5).jump(9)
-    assert parting(trunk, branch) == 6
+    assert find_last_equal_step(trunk, branch) == 6
     steps = list(branch_steps(trunk, branch))
     assert [step.index for step in steps] == [7, 8, 9]
     assert steps[0].losses[0] == steps[0].losses[1], "the loss comes before the update"

@@ -72,6 +72,7 @@ class HuggingFaceModel(HuggingFaceReader):
         # No attention mask: padding comes last, where no earlier token sees it, and its own loss is masked.
         logits = self.net(input_ids=self._tensor(inputs), use_cache=False, return_dict=True).logits
         wanted = self._tensor(targets).flatten()
+        # loss = -ln softmax(logits)[target]; "none" because its own mean would count the padding
         losses = functional.cross_entropy(logits.flatten(0, 1), wanted, reduction="none")
         return losses.view(inputs.shape) * self._tensor(mask).to(losses.dtype)
 
@@ -110,6 +111,7 @@ class HuggingFaceModel(HuggingFaceReader):
         factor = clip_factor(norm, clip)
         for parameter, gradient in zip(self._parameters.values(), tensors, strict=True):
             parameter.grad = gradient if factor == 1 else gradient * factor
+        # the formula of this step is written out in numpy/adam.py
         self._adam.param_groups[0]["lr"] = rate
         self._adam.step()
         self._adam.zero_grad()

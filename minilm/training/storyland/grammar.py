@@ -61,21 +61,34 @@ class Slot:
 
 @dataclass(frozen=True)
 class Word:
-    """Text and slots between two spaces, punctuation included."""
+    """A word of a rule.
+
+    Attributes:
+        parts: text and slots between two spaces, punctuation included.
+    """
 
     parts: tuple[str | Slot, ...]
 
 
 @dataclass(frozen=True)
 class Call:
-    """A place that another rule fills with whole words."""
+    """A place in a rule that another rule fills with whole words.
+
+    Attributes:
+        rule: the name of the other rule.
+    """
 
     rule: str
 
 
 @dataclass(frozen=True)
 class Alternative:
-    """One way to write a rule: how often it is drawn, and its words and calls."""
+    """One way to write a rule.
+
+    Attributes:
+        weight: how often it is drawn, relative to the other alternatives.
+        elements: its words and calls, in order.
+    """
 
     weight: float
     elements: tuple[Word | Call, ...]
@@ -83,7 +96,12 @@ class Alternative:
 
 @dataclass(frozen=True)
 class Rule:
-    """A rule: the facts that it draws before its first word, and its alternatives."""
+    """A rule.
+
+    Attributes:
+        facts: the lists that it draws a fact from before its first word.
+        alternatives: the ways to write it, of which one is drawn.
+    """
 
     facts: tuple[str, ...]
     alternatives: tuple[Alternative, ...]
@@ -91,7 +109,12 @@ class Rule:
 
 @dataclass(frozen=True)
 class StoryGrammar:
-    """Lists and rules by name; a text begins with the rule "story"."""
+    """A whole grammar.
+
+    Attributes:
+        lists: the entries of each list, by its name.
+        rules: the rules by name; a text begins with the rule "story".
+    """
 
     lists: Mapping[str, tuple[Entry, ...]]
     rules: Mapping[str, Rule]
@@ -120,43 +143,55 @@ def parse_grammar(text: str) -> StoryGrammar:
             name, _, facts = line[5:].partition(" with ")
             head, rules[name.strip()] = "", (tuple(facts.split()), [])
         elif line.startswith("  ") and head:
-            lists[head] += _entries(line, columns, number)
+            lists[head] += _parse_entries(line, columns, number)
         elif line.startswith("  ") and rules:
-            weight, words = _weighted(line)
-            list(rules.values())[-1][1].append(Alternative(weight, tuple(map(_element, words.split()))))
+            weight, words = _split_weight(line)
+            list(rules.values())[-1][1].append(Alternative(weight, tuple(map(_parse_element, words.split()))))
         else:
             raise MinilmError(
                 f"Grammar line {number} is neither a list, a rule nor indented: {line.strip()!r}"
             )
     made = {name: Rule(facts, tuple(alternatives)) for name, (facts, alternatives) in rules.items()}
     grammar = StoryGrammar({name: tuple(entries) for name, entries in lists.items()}, made)
-    _check(grammar)
+    _check_names(grammar)
     return grammar
 
 
-def _weighted(line: str) -> tuple[float, str]:
+def _split_weight(line: str) -> tuple[float, str]:
+    """Return the weight that a line begins with, 1 where it has none, and the rest of the line.
+
+    >>> _split_weight("  3 fox"), _split_weight("  fox")
+    ((3.0, 'fox'), (1.0, 'fox'))
+    """
     first, _, rest = line.strip().partition(" ")
     return (float(first), rest.strip()) if first.isdigit() else (1.0, line.strip())
 
 
-def _entries(line: str, columns: list[str], number: int) -> list[Entry]:
+def _parse_entries(line: str, columns: list[str], number: int) -> list[Entry]:
+    """Return the entries of line `number` of a list: one row of a table, or several without columns."""
     if not columns:
         return [Entry(part.strip()) for part in line.split(" / ")]
-    weight, row = _weighted(line)
+    weight, row = _split_weight(line)
     text, *values = [part.strip() for part in row.split("|")]
     if len(values) != len(columns):
         raise MinilmError(f"Grammar line {number} must fill {len(columns)} columns, got {len(values)}")
     return [Entry(text, weight, tuple(zip(columns, values, strict=True)))]
 
 
-def _element(text: str) -> Word | Call:
+def _parse_element(text: str) -> Word | Call:
+    """Read one unit between two spaces of a rule.
+
+    >>> _parse_element("[ending]"), _parse_element("{sky}!")
+    (Call(rule='ending'), Word(parts=(Slot(source='sky', column='', key=None, capital=False), '!')))
+    """
     if text.startswith("[") and text.endswith("]"):
         return Call(text[1:-1])
     parts = re.split(r"(\{[^}]*\})", text)
-    return Word(tuple(_slot(part[1:-1]) if part.startswith("{") else part for part in parts if part))
+    return Word(tuple(_parse_slot(part[1:-1]) if part.startswith("{") else part for part in parts if part))
 
 
-def _slot(text: str) -> Slot:
+def _parse_slot(text: str) -> Slot:
+    """Read the inside of braces: `^` for a capital, then SOURCE, SOURCE.COLUMN or SOURCE/FACT.COLUMN."""
     capital, text = text.startswith("^"), text.removeprefix("^")
     source, _, keyed = text.partition("/")
     if keyed:
@@ -166,7 +201,7 @@ def _slot(text: str) -> Slot:
     return Slot(source, column, None, capital)
 
 
-def _check(grammar: StoryGrammar) -> None:
+def _check_names(grammar: StoryGrammar) -> None:
     """Raise MinilmError where a rule calls a rule or names a list that does not exist."""
     lists = set(grammar.lists) | {name.partition("/")[0] for name in grammar.lists}
     for name, rule in grammar.rules.items():

@@ -34,7 +34,12 @@ __all__ = ["Story", "stories", "story", "storyland"]
 
 @dataclass(frozen=True)
 class Story:
-    """A story: its text, and -ln of its probability, in nats."""
+    """A story.
+
+    Attributes:
+        text: its text.
+        nats: -ln of its probability.
+    """
 
     text: str
     nats: float
@@ -54,16 +59,21 @@ def story(seed: int, number: int, grammar: StoryGrammar | None = None) -> Story:
     >>> story(0, 1).text == story(0, 1).text != story(0, 2).text
     True
     """
-    return _Telling(grammar or storyland(), generator(seed, "story", number)).tell()
+    return _Teller(grammar or storyland(), generator(seed, "story", number)).tell()
 
 
 def stories(seed: int, count: int, grammar: StoryGrammar | None = None) -> Iterator[Story]:
-    """Yield the first `count` stories of a seed."""
+    """Yield the first `count` stories of a seed; `grammar` None is the built-in one."""
     return (story(seed, number, grammar) for number in range(count))
 
 
-class _Telling:
-    """One story while it is told: the words so far, and -ln of the probability of its choices."""
+class _Teller:
+    """Tell one story: collect its words, and -ln of the probability of its choices.
+
+    Args:
+        grammar: the grammar.
+        rng: draws every choice of the story, in the order of the text.
+    """
 
     def __init__(self, grammar: StoryGrammar, rng: np.random.Generator) -> None:
         self.grammar, self.rng = grammar, rng
@@ -71,31 +81,36 @@ class _Telling:
         self.nats = 0.0
 
     def tell(self) -> Story:
-        self.rule("story", {})
+        """Return the story."""
+        self.add_rule("story", {})
         return Story(" ".join(self.words), self.nats)
 
     def choose(self, options: Sequence[Entry] | Sequence[Alternative]) -> int:
+        """Draw one of the options by their weights, and return its place in the list."""
         cumulative = list(accumulate(option.weight for option in options))
         chosen = bisect_right(cumulative, self.rng.random() * cumulative[-1])
         # -ln p(choice) = -ln(weight / sum of weights)
         self.nats -= math.log(options[chosen].weight / cumulative[-1])
         return chosen
 
-    def rule(self, name: str, facts: Mapping[str, Entry]) -> None:
+    def add_rule(self, name: str, facts: Mapping[str, Entry]) -> None:
+        """Draw the facts of a rule and one of its alternatives, and add the words of it."""
         rule: Rule = self.grammar.rules[name]
         for fact in rule.facts:
             entries = self.grammar.lists[fact]
             facts = {**facts, fact: entries[self.choose(entries)]}
         for element in rule.alternatives[self.choose(rule.alternatives)].elements:
             if isinstance(element, Call):
-                self.rule(element.rule, facts)
+                self.add_rule(element.rule, facts)
             else:
-                self.words.append(self.word(element, facts))
+                self.words.append(self.write_word(element, facts))
 
-    def word(self, word: Word, facts: Mapping[str, Entry]) -> str:
-        return "".join(part if isinstance(part, str) else self.slot(part, facts) for part in word.parts)
+    def write_word(self, word: Word, facts: Mapping[str, Entry]) -> str:
+        """Return the text of a word, its slots filled."""
+        return "".join(part if isinstance(part, str) else self.fill(part, facts) for part in word.parts)
 
-    def slot(self, slot: Slot, facts: Mapping[str, Entry]) -> str:
+    def fill(self, slot: Slot, facts: Mapping[str, Entry]) -> str:
+        """Return the text of a slot: that of a fact, or else of an entry that is drawn now."""
         entry = facts.get(slot.source)
         if entry is None:
             entries = self.grammar.entries(slot, facts)

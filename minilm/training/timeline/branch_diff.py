@@ -60,7 +60,7 @@ def branch_steps(one: Timeline, other: Timeline) -> Iterator[BranchStep]:
     """
     _check_same_training(one, other)
     last = min(one.index, other.index)
-    for index in range(parting(one, other) + 1, last + 1):
+    for index in range(find_last_equal_step(one, other) + 1, last + 1):
         a, b = (line.replay.record(line.plan, index) for line in (one, other))
         gradients = (a.gradient_norm or 0.0, b.gradient_norm or 0.0)
         same = np.array_equal(a.ids, b.ids)
@@ -77,7 +77,7 @@ def weight_differences(one: Timeline, other: Timeline) -> Mapping[str, WeightDif
     return {name: WeightDifference(norm(a - second[name]), norm(a)) for name, a in first.items()}
 
 
-def parting(one: Timeline, other: Timeline) -> int:
+def find_last_equal_step(one: Timeline, other: Timeline) -> int:
     """Return the number of updates after which two branches are equal for the last time."""
     last = min(one.index, other.index)
     equal = (

@@ -27,14 +27,14 @@ NAMES: dict[str, tuple[str, Callable[[TrainStep], Any]]] = {
     "step": ("number of the step, from 1", lambda s: s.index),
     "loss": ("nats per token of its batch", lambda s: s.loss),
     "grad_norm": ("global norm of the gradient, before clipping", lambda s: s.gradient_norm),
-    "update_norm": ("global norm of the update", lambda s: _over(s, lambda norms: norms.update)),
-    "weight_norm": ("global norm of all weights", lambda s: _over(s, lambda norms: norms.weight)),
+    "update_norm": ("global norm of the update", lambda s: _global_norm(s, lambda norms: norms.update)),
+    "weight_norm": ("global norm of all weights", lambda s: _global_norm(s, lambda norms: norms.weight)),
     "ratio": ("the largest update norm over weight norm of a parameter", lambda s: _largest_ratio(s)),
     "rate": ("the learning rate", lambda s: s.rate),
     "clip": ("what the gradients were multiplied by", lambda s: s.clip_factor),
     "clipped": ("whether they were clipped", lambda s: s.clip_factor < 1),
     "tokens": ("targets seen so far", lambda s: s.tokens),
-    "nan": ("whether a number is not finite; the step is stopped before", lambda s: not _finite(s)),
+    "nan": ("whether a number is not finite; the step is stopped before", lambda s: not _is_finite(s)),
 }
 """The names of a condition: name -> (meaning, function that reads it from a step)."""
 
@@ -47,8 +47,10 @@ FUNCTIONS = {
     "weight": "weight('embedding'): of the parameter itself",
 }
 
+# A quoted text, in which a backslash may stand before a quote.
 _TEXT = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\""
 
+# One of the two phrases, or a quoted text: it is matched too, so that no phrase is found inside of one.
 _PHRASE = re.compile(
     rf"\btoken\s+(?P<token>{_TEXT}|\d+)\s+seen\b|\b(?P<name>\w+)\s+(?P<way>rises|falls)\s+(?P<count>\d+)\s+times?\b"
     rf"|(?P<text>{_TEXT})"
@@ -76,6 +78,7 @@ def condition_on_training(text: str, codec: TextCodec | None = None) -> Conditio
 
 
 def _as_function(match: re.Match[str]) -> str:
+    """Return the function that a phrase stands for; a quoted text stays as it is."""
     if match["token"]:
         return f"seen({match['token']})"
     return f"{match['way']}('{match['name']}', {match['count']})" if match["way"] else match["text"]
@@ -135,30 +138,34 @@ def _seen(step: TrainStep, arguments: tuple[Any, ...], codec: TextCodec | None) 
             (step.ids == wanted).any() or (step.targets is not None and (step.targets == wanted).any())
         )
     ids = list(ids_of(wanted, codec).ids) if codec else []
-    return any(ids and _within(ids, _row(step, number)) for number in range(len(step.ids)))
+    return any(ids and _follow_one_another(ids, _ids_of_row(step, number)) for number in range(len(step.ids)))
 
 
-def _row(step: TrainStep, number: int) -> list[int]:
+def _ids_of_row(step: TrainStep, number: int) -> list[int]:
     """Return the inputs of a row and, in a watched step, its last target."""
     ids = step.ids[number].tolist()
     if step.targets is None:
         return ids
+    # -1 stands for the target of padding, which is at the end of a row.
     kept = int(np.count_nonzero(step.targets[number] >= 0))
     return [*ids[:kept], *step.targets[number, kept - 1 : kept].tolist()]
 
 
-def _within(ids: list[int], row: list[int]) -> bool:
+def _follow_one_another(ids: list[int], row: list[int]) -> bool:
+    """Return True where the row holds the ids in this order, with none between them."""
     return any(row[at : at + len(ids)] == ids for at in range(len(row) - len(ids) + 1))
 
 
-def _over(step: TrainStep, of: Callable[[ParameterNorms], float]) -> float | None:
-    return None if step.norms is None else math.hypot(*(of(norms) for norms in step.norms.values()))
+def _global_norm(step: TrainStep, read: Callable[[ParameterNorms], float]) -> float | None:
+    """Return the norm of all parameters together, from the norms that `read` takes; None if unwatched."""
+    # |(a, b)| = sqrt(|a|^2 + |b|^2)
+    return None if step.norms is None else math.hypot(*(read(norms) for norms in step.norms.values()))
 
 
 def _largest_ratio(step: TrainStep) -> float | None:
     return None if step.norms is None else max(norms.ratio for norms in step.norms.values())
 
 
-def _finite(step: TrainStep) -> bool:
-    numbers = [step.loss, _over(step, lambda n: n.gradient), _over(step, lambda n: n.weight)]
+def _is_finite(step: TrainStep) -> bool:
+    numbers = [step.loss, _global_norm(step, lambda n: n.gradient), _global_norm(step, lambda n: n.weight)]
     return all(number is None or math.isfinite(number) for number in numbers)

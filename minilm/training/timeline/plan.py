@@ -95,9 +95,10 @@ class Plan:
             raise MinilmError(f"The learning rate must be 0 or more and finite, got {change.rate}")
         if isinstance(change, OtherBatch) and isinstance(change.batch, int) and change.batch < 0:
             raise MinilmError(f"Batches of the order are numbered from 0, got {change.batch}")
-        kept = [c for c in self.changes if c.step < change.step or _beside(c, change)]
+        kept = [c for c in self.changes if c.step < change.step or _holds_too(c, change)]
         return replace(self, changes=(*kept, change))
 
 
-def _beside(old: Change, new: Change) -> bool:
+def _holds_too(old: Change, new: Change) -> bool:
+    """Return True where both changes hold at one step: another rate does not undo another batch."""
     return old.step == new.step and type(old) is not type(new)

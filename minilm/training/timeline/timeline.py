@@ -155,13 +155,13 @@ class Timeline:
             except MinilmError as error:
                 if condition is None or not speaks_of_nan(condition):
                     raise
-                yield place._because(str(error))
+                yield place._stopped_by(str(error))
                 return
             records.append(place.replay.records[place.plan.history(place.index), place.index])
             if condition is not None and holds(condition, records, self.codec):
-                yield place._because(f"{condition.text} holds at step {place.index}")
+                yield place._stopped_by(f"{condition.text} holds at step {place.index}")
                 return
-            yield place if place.index < self.last else place._because(f"step {self.last} is the last one")
+            yield place if place.index < self.last else place._stopped_by(f"step {self.last} is the last one")
 
     def gradients(self) -> Gradients:
         """Return the gradients of the next batch; nothing is updated."""
@@ -193,7 +193,7 @@ class Timeline:
         place.index, place.plan, place.stopped = index, plan or self.plan, None
         return place
 
-    def _because(self, reason: str) -> Timeline:
+    def _stopped_by(self, reason: str) -> Timeline:
         place = copy.copy(self)
         place.stopped = reason
         return place
