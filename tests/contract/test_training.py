@@ -85,6 +85,15 @@ def test_updates_are_those_of_torch_adam_after_torch_clipping(backend, oracle, b
     assert_equal_arrays(model.weights(), expected, 1e-13)
 
 
+def test_a_limit_above_the_norm_changes_nothing(model, batch):
+    gradients, start = model.gradients(*batch), model.snapshot()
+    assert model.update(gradients, 0.1, None) == 1
+    expected = model.snapshot()
+    model.restore(start)
+    assert model.update(gradients, 0.1, 1e6) == 1
+    assert_equal_arrays(model.snapshot(), expected, 0)
+
+
 @pytest.mark.parametrize("clip", [None, 1e-3])
 def test_a_record_of_gradients_is_not_changed_by_what_follows(model, batch, clip):
     gradients = model.gradients(*batch)

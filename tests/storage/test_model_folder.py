@@ -11,6 +11,7 @@ import pytest
 from minilm import backends
 from minilm.errors import MinilmError
 from minilm.records import ModelConfig, OptimizerConfig
+from minilm.storage import arrays as arrays_module
 from minilm.storage import model_folder as folder_module
 from minilm.storage.arrays import arrays_from_bytes, arrays_to_bytes
 from minilm.storage.model_folder import read_model, write_model
@@ -112,6 +113,22 @@ def test_every_flipped_bit_of_the_arrays_is_refused_by_their_own_digests():
         damaged[rng.integers(len(raw))] ^= 1 << rng.integers(8)
         with pytest.raises(MinilmError):
             arrays_from_bytes(bytes(damaged))
+
+
+def test_the_order_in_which_arrays_are_given_changes_no_byte_of_the_file():
+    arrays = initial(CONFIG)
+    assert arrays_to_bytes(dict(reversed(arrays.items()))) == arrays_to_bytes(arrays)
+
+
+def test_an_array_of_another_type_is_refused_when_it_is_written_and_when_it_is_read(monkeypatch):
+    half = {"head.bias": np.zeros(9, np.float16)}
+    with pytest.raises(MinilmError, match=r"head\.bias must be one of float32, float64, int64, got float16"):
+        arrays_to_bytes(half)
+    monkeypatch.setattr(arrays_module, "DTYPES", ("float16",))
+    data = arrays_to_bytes(half)
+    monkeypatch.undo()
+    with pytest.raises(MinilmError, match=r"'head\.bias' is float16, not one of float32"):
+        arrays_from_bytes(data)
 
 
 def _redigest(folder, name, data):
