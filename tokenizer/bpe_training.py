@@ -20,14 +20,18 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import count, pairwise
 
-from tokenizer.corpus import sentences, text_blocks
+from tokenizer.corpus import check_texts, split_sentences
 
 __all__ = ["Merge", "can_be_learned", "find_script", "train_merges"]
 
 Pair = tuple[str, str]
-Word = list[str]  # the symbols of one word
+# The symbols of one word; they are joined in place as merges are learned.
+Word = list[str]
 
-_LONGEST_PIECE = 16  # characters
+# Characters; SentencePiece learns no longer piece.
+_LONGEST_PIECE = 16
+
+# First words of Unicode names whose letters SentencePiece counts as one script: a Japanese word mixes them.
 _HAN = {"CJK", "KANGXI", "HIRAGANA", "KATAKANA", "IDEOGRAPHIC"}
 _SCRIPT_NAMES = """
     LATIN GREEK COPTIC CYRILLIC ARMENIAN HEBREW ARABIC SYRIAC THAANA NKO DEVANAGARI BENGALI GURMUKHI GUJARATI
@@ -79,7 +83,10 @@ def train_merges(lines: Iterable[str], limit: int | None = None) -> Iterator[Mer
     ['ug', 'hug', 'bu']
     """
     words = Counter(
-        word for block in text_blocks(lines) for sentence in sentences(block) for word in _words(sentence)
+        word
+        for block in check_texts(lines)
+        for sentence in split_sentences(block)
+        for word in _split_words(sentence)
     )
     table = _PairTable([(list(word), frequency) for word, frequency in words.items()])
     for order in count() if limit is None else range(limit):
@@ -91,10 +98,10 @@ def train_merges(lines: Iterable[str], limit: int | None = None) -> Iterator[Mer
         table.merge(pair)
 
 
-def _words(sentence: str) -> list[str]:
+def _split_words(sentence: str) -> list[str]:
     """Return a sentence cut before each space; no merge crosses a cut.
 
-    >>> _words("to be  or")
+    >>> _split_words("to be  or")
     ['to', ' be', ' ', ' or']
     """
     return re.findall(r" [^ ]*|[^ ]+", sentence)

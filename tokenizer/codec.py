@@ -12,13 +12,14 @@ from pathlib import Path
 
 import sentencepiece
 
-from tokenizer.corpus import SPACE_MARK, Path_, refuse_surrogates
+from tokenizer.corpus import SPACE_MARK, FilePath, refuse_surrogates
 from tokenizer.errors import TokenizerError
 from tokenizer.model_file import BYTE, CONTROL, UNKNOWN, Piece, read_checked, read_model, write_checked
 from tokenizer.stream import ByteCodec
 
 __all__ = ["SPACE_MARK", "Tokenizer", "check_text", "load"]
 
+# A line with its newline, or the last line without one.
 _LINE = re.compile("[^\n]*\n|[^\n]+")
 
 
@@ -107,7 +108,7 @@ class Tokenizer(ByteCodec):
         check_text(text)
         return text if self.model.lossless else self._processor.normalize(text).replace(SPACE_MARK, " ")
 
-    def save(self, path: Path_) -> None:
+    def save(self, path: FilePath) -> None:
         """Write the model and, beside it, PATH.sha256. Each file appears whole or not at all."""
         write_checked(Path(path), self.model_bytes)
 
@@ -117,7 +118,7 @@ class Tokenizer(ByteCodec):
         return [token_id for ids in self._processor.encode(lines, num_threads=1) for token_id in ids]
 
 
-def load(path: Path_) -> Tokenizer:
+def load(path: FilePath) -> Tokenizer:
     """Open a .model file, one of ours or any other of SentencePiece.
 
     With PATH.sha256 beside it (save writes one) every change of the file is refused. Without it, only the
@@ -144,5 +145,6 @@ def check_text(text: str) -> str:
 def _find_bytes(piece: Piece) -> bytes:
     """Return the bytes that a piece adds to the text."""
     if piece.kind == BYTE:
-        return bytes([int(piece.text[3:5], 16)])  # "<0x41>" is the byte 0x41
+        # "<0x41>" is the byte 0x41
+        return bytes([int(piece.text[3:5], 16)])
     return b"" if piece.kind in (CONTROL, UNKNOWN) else piece.text.replace(SPACE_MARK, " ").encode()

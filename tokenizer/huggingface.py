@@ -42,7 +42,7 @@ def to_transformers(tokenizer: Tokenizer) -> Any:
     pieces = enumerate(tokenizer.model.pieces)
     vocabulary = {piece.text.replace(SPACE_MARK, " "): token_id for token_id, piece in pieces}
     names = {name: tokenizer.piece(token_id) for name, token_id in tokenizer.special_ids.items()}
-    fast = Fast(models.BPE(vocabulary, _merges(tokenizer), unk_token=names["unk"], byte_fallback=True))
+    fast = Fast(models.BPE(vocabulary, _find_merges(tokenizer), unk_token=names["unk"], byte_fallback=True))
     fast.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()])
     if "bos" in names:
         begin = (names["bos"], tokenizer.special_ids["bos"])
@@ -55,7 +55,7 @@ def to_transformers(tokenizer: Tokenizer) -> Any:
     )
 
 
-def _merges(tokenizer: Tokenizer) -> list[tuple[str, str]]:
+def _find_merges(tokenizer: Tokenizer) -> list[tuple[str, str]]:
     """Return one pair per piece, by rank: the last merge when the piece itself is encoded.
 
     A piece may have other splits, but no text reaches them: as long as no merge crosses the border of a
@@ -173,7 +173,7 @@ class _Spelling:
     def __init__(self, backend: Mapping[str, Any]) -> None:
         steps = _list_steps(backend.get("decoder"))
         kinds = {step["type"] for step in steps}
-        self._byte_of_letter = _byte_letters() if "ByteLevel" in kinds else None
+        self._byte_of_letter = _map_letters_to_bytes() if "ByteLevel" in kinds else None
         self._byte_fallback = "ByteFallback" in kinds
         replaced = [step for step in steps if step["type"] == "Replace" and step["content"] == " "]
         self._space = next((step["pattern"].get("String") for step in replaced), None)
@@ -198,12 +198,12 @@ def _list_steps(decoder: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
     return list(decoder["decoders"]) if decoder["type"] == "Sequence" else [decoder]
 
 
-def _byte_letters() -> dict[str, int]:
+def _map_letters_to_bytes() -> dict[str, int]:
     """Return the byte of each letter of GPT-2's alphabet (Radford et al., 2019).
 
     GPT-2 writes a byte that cannot be printed as a letter from U+0100 on, so that pieces can be shown.
 
-    >>> _byte_letters()["\u0120"], _byte_letters()["A"]
+    >>> _map_letters_to_bytes()["\u0120"], _map_letters_to_bytes()["A"]
     (32, 65)
     """
     shown = [*range(ord("!"), ord("~") + 1), *range(ord("\u00a1"), ord("\u00ac") + 1), *range(0xAE, 0x100)]

@@ -86,19 +86,9 @@ def read_model(data: bytes) -> Model:
     Raises:
         TokenizerError: if the bytes are no valid model, or a model of another kind than BPE and unigram.
     """
-    pieces: list[Piece] = []
-    trainer: dict[int, int | bytes] = {}
-    normalizer: dict[int, int | bytes] = {}
     try:
-        for number, value in _fields(data):
-            # ModelProto: 1 is a piece (repeated), 2 the trainer's settings, 3 the normalizer's settings.
-            if number == 1:
-                pieces.append(_piece(dict(_fields(_bytes(value)))))
-            elif number == 2:
-                trainer = dict(_fields(_bytes(value)))
-            elif number == 3:
-                normalizer = dict(_fields(_bytes(value)))
-        _check(pieces)
+        pieces, trainer, normalizer = _parse_model(data)
+        _check_pieces(pieces)
     except (IndexError, struct.error, UnicodeDecodeError, ValueError) as error:
         raise TokenizerError(
             f"this is no valid SentencePiece model: {error}; train it or download it again"
@@ -120,15 +110,30 @@ def read_model(data: bytes) -> Model:
     )
 
 
-def _piece(fields: dict[int, int | bytes]) -> Piece:
-    score = struct.unpack("<f", _bytes(fields.get(2, b"\0\0\0\0")))[0]
+def _parse_model(data: bytes) -> tuple[list[Piece], dict[int, int | bytes], dict[int, int | bytes]]:
+    """Return the pieces, and the fields of the trainer's and of the normalizer's settings by number."""
+    pieces: list[Piece] = []
+    settings: dict[int, dict[int, int | bytes]] = {2: {}, 3: {}}
+    for number, value in _parse_fields(data):
+        # ModelProto: 1 is a piece (repeated), 2 the trainer's settings, 3 the normalizer's settings.
+        if number == 1:
+            pieces.append(_parse_piece(dict(_parse_fields(_require_bytes(value)))))
+        elif number in settings:
+            settings[number] = dict(_parse_fields(_require_bytes(value)))
+    return pieces, settings[2], settings[3]
+
+
+def _parse_piece(fields: dict[int, int | bytes]) -> Piece:
+    """Return a piece from its fields: 1 is its string, 2 its score, 3 its kind."""
+    score = struct.unpack("<f", _require_bytes(fields.get(2, b"\0\0\0\0")))[0]
     kind = fields.get(3, NORMAL)
     if not isinstance(kind, int) or not NORMAL <= kind <= BYTE:
         raise ValueError(f"a piece has the unknown kind {kind!r}")
-    return Piece(_bytes(fields.get(1, b"")).decode(), score, kind)
+    return Piece(_require_bytes(fields.get(1, b"")).decode(), score, kind)
 
 
-def _check(pieces: list[Piece]) -> None:
+def _check_pieces(pieces: list[Piece]) -> None:
+    """Raise ValueError for a vocabulary with which SentencePiece could crash or decode wrongly."""
     texts = {piece.text for piece in pieces}
     if not pieces or "" in texts or len(texts) < len(pieces):
         raise ValueError("pieces are missing, empty or listed twice")
@@ -141,27 +146,27 @@ def _check(pieces: list[Piece]) -> None:
         raise ValueError("its byte pieces are not exactly the 256 bytes")
 
 
-def _bytes(value: int | bytes) -> bytes:
+def _require_bytes(value: int | bytes) -> bytes:
     if not isinstance(value, bytes):
         raise ValueError("it has a number where a string belongs")
     return value
 
 
-def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
+def _parse_fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
     """Yield number and value of each field of a protobuf message.
 
     A value is an integer, or bytes for a string, a nested message or a number of fixed width.
     """
     at = 0
     while at < len(data):
-        # The low 3 bits of a key say how the value is written, the rest is the field's number.
-        key, at = _varint(data, at)
+        # The low 3 bits of a key are the wire type: how the value is written. The rest is the field's number.
+        key, at = _read_varint(data, at)
         number, wire = key >> 3, key & 7
         if wire == 0:
-            value, at = _varint(data, at)
+            value, at = _read_varint(data, at)
         elif wire in (1, 2, 5):
             # Wire types 1 and 5 have 8 and 4 bytes; wire type 2 begins with its length.
-            size, at = _varint(data, at) if wire == 2 else ({1: 8, 5: 4}[wire], at)
+            size, at = _read_varint(data, at) if wire == 2 else ({1: 8, 5: 4}[wire], at)
             value, at = data[at : at + size], at + size
             if at > len(data):
                 raise ValueError("it ends early")
@@ -170,12 +175,12 @@ def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
         yield number, value
 
 
-def _varint(data: bytes, at: int) -> tuple[int, int]:
+def _read_varint(data: bytes, at: int) -> tuple[int, int]:
     """Return an integer of variable length and the offset after it.
 
     Each byte holds 7 bits, the lowest first; its highest bit says that another byte follows.
 
-    >>> _varint(bytes([0b1010_1100, 0b0000_0010]), 0)
+    >>> _read_varint(bytes([0b1010_1100, 0b0000_0010]), 0)
     (300, 2)
     """
     value = shift = 0

@@ -16,7 +16,7 @@ from typing import Any
 import sentencepiece
 
 from tokenizer.codec import Tokenizer
-from tokenizer.corpus import Path_, file_blocks, sampled, text_blocks
+from tokenizer.corpus import FilePath, check_texts, read_blocks, take_sample
 from tokenizer.errors import TokenizerError
 
 __all__ = ["SETTINGS", "train"]
@@ -46,14 +46,14 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 
 def train(
-    files: Path_ | Iterable[Path_] | None = None,
+    files: FilePath | Iterable[FilePath] | None = None,
     *,
     lines: Iterable[str] | None = None,
     vocab_size: int = 2000,
     settings: str = "lossless",
     strict: bool = False,
     seed: int = 0,
-    out: Path_ | None = None,
+    out: FilePath | None = None,
 ) -> Tokenizer:
     """Learn a vocabulary from UTF-8 files or from texts. Equal input gives byte-identical models.
 
@@ -75,8 +75,8 @@ def train(
     [261, 262]
     """
     _check_arguments(files, lines, vocab_size, settings, out)
-    source = file_blocks(_as_list(files)) if files is not None else text_blocks(lines or ())
-    kept, sampling = sampled(source, seed)
+    source = read_blocks(_as_list(files)) if files is not None else check_texts(lines or ())
+    kept, sampling = take_sample(source, seed)
     if not any(kept):
         raise TokenizerError(
             "there is nothing to learn from: the text is empty; give a text with letters in it"
@@ -90,7 +90,7 @@ def train(
     return tokenizer
 
 
-def _as_list(files: Path_ | Iterable[Path_]) -> Iterable[Path_]:
+def _as_list(files: FilePath | Iterable[FilePath]) -> Iterable[FilePath]:
     return [files] if isinstance(files, (str, os.PathLike)) else files
 
 
@@ -129,7 +129,7 @@ def _note_lowered_size(tokenizer: Tokenizer, asked: int, strict: bool) -> Tokeni
 
 
 def _check_arguments(
-    files: object, lines: object, vocab_size: object, settings: str, out: Path_ | None
+    files: object, lines: object, vocab_size: object, settings: str, out: FilePath | None
 ) -> None:
     if (files is None) == (lines is None):
         raise TokenizerError("train takes either files or lines, got both or neither; give one of them")

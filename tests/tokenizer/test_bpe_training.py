@@ -49,6 +49,9 @@ def test_counts_are_those_of_the_text_at_that_moment_overlaps_counted():
     first, second, *_ = train_merges(["aaa aaa ab"])
     assert (first.pair, first.count, first.piece, first.order) == (("a", "a"), 4, "aa", 0)
     assert (second.pair, second.count, second.order) == (("aa", "a"), 2, 1)
+    # the word " ab" occurs three times
+    first = next(train_merges(["x ab ab ab"]))
+    assert (first.pair, first.count) == (("a", "b"), 3)
 
 
 def test_learning_is_a_stream_that_can_be_stopped_anywhere(lines):

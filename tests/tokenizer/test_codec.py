@@ -119,3 +119,13 @@ def test_equal_models_are_equal_and_travel_between_processes(small):
     assert twin.encode("the fox") == small.encode("the fox")
     assert small != tokenizer.train(lines=["something else"], vocab_size=275)
     assert repr(small).startswith("Tokenizer(420 pieces, lossless, ")
+
+
+def test_tokenizers_of_one_size_that_learned_from_other_texts_are_not_equal(small, lines):
+    other = tokenizer.train(lines=[line.replace("fox", "cat") for line in lines], vocab_size=420)
+    assert other.vocab_size == small.vocab_size
+    assert other != small
+    assert small != "a tokenizer"
+    told = Tokenizer(small.model_bytes, notices=["opened unchecked"])
+    assert told == small
+    assert pickle.loads(pickle.dumps(told)).notices == ("opened unchecked",)

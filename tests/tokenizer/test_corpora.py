@@ -1,11 +1,12 @@
 """Fifteen hostile corpora: trained, or one line naming file, place and fix; nothing dropped in silence."""
 
 import random
+from functools import partial
 
 import pytest
 
 import tokenizer
-from tokenizer import TokenizerError, corpus
+from tokenizer import TokenizerError, corpus, spm
 
 ANY = random.Random(0)
 
@@ -48,7 +49,7 @@ def test_a_hostile_corpus_is_learnt_from_whole_and_comes_back(tmp_path, name):
 
 
 def _parts(text: str) -> list[str]:
-    return [part for line in corpus.text_blocks([text]) for part in corpus.sentences(line)]
+    return [part for line in corpus.check_texts([text]) for part in corpus.split_sentences(line)]
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -84,7 +85,20 @@ def test_a_folder_and_a_missing_file_are_named(tmp_path):
 
 def test_no_sentence_is_too_long_for_sentencepiece_and_cuts_fall_before_spaces():
     line = "𝒳" * 2_500 + " word" * 1_000
-    parts = list(corpus.sentences(line))
+    parts = list(corpus.split_sentences(line))
     assert "".join(parts) == line
     assert max(len(part.encode()) for part in parts) <= 4_192
     assert all(part.startswith(" ") for part in parts[3:])
+
+
+def test_what_sentencepiece_would_skip_is_learned_from():
+    """It skips lines of more than 4,192 bytes or with a U+2585 in them."""
+    for text in ("fox " * 2_000, "fox\u2585 " * 20):
+        codec = tokenizer.train(lines=[text], vocab_size=290)
+        assert len(codec.encode("fox")) == 1, text[:10]
+
+
+def test_the_notices_say_both_that_a_sample_was_taken_and_that_the_vocabulary_is_smaller(monkeypatch):
+    monkeypatch.setattr(spm, "take_sample", partial(corpus.take_sample, limit=2_000))
+    codec = tokenizer.train(lines=["the little fox "] * 400, vocab_size=5_000)
+    assert [notice.split(" ")[:2] for notice in codec.notices] == [["the", "text"], ["vocabulary", "lowered"]]

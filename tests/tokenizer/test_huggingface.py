@@ -50,6 +50,19 @@ def test_it_gives_equal_ids_on_a_real_text_after_being_saved_and_opened(tmp_path
     assert opened(shakespeare, add_special_tokens=False)["input_ids"] == plays.encode(shakespeare)
 
 
+def test_a_converted_tokenizer_taken_back_has_the_bytes_the_roles_and_the_beginning_of_ours(
+    small, converted, lines
+):
+    codec = from_transformers(converted)
+    assert codec.special_ids == small.special_ids
+    for token_id in range(small.vocab_size):
+        assert codec.piece_bytes(token_id) == small.piece_bytes(token_id)
+    assert codec.encode("the fox", special=True) == small.encode("the fox", special=True)
+    assert codec.encode("", special=True) == [small.special_ids["bos"]]
+    for text in (*lines, "a </s> b <s><unk>"):
+        assert converted(text, add_special_tokens=False)["input_ids"] == small.encode(text)
+
+
 def test_special_tokens_in_a_text_stay_text(small, converted, gpt2, llama):
     text = "a </s> b <s><unk> <|endoftext|>"
     assert converted(text, add_special_tokens=False)["input_ids"] == small.encode(text)

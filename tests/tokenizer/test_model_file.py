@@ -96,6 +96,18 @@ def test_a_saved_model_opens_again_and_its_digest_is_that_of_sha256sum(tmp_path,
     assert sorted(os.listdir(tmp_path)) == ["my model.model", "my model.model.sha256"]
 
 
+def test_a_changed_byte_that_leaves_a_valid_model_is_refused_by_the_digest(tmp_path, small):
+    path = tmp_path / "x.model"
+    small.save(path)
+    changed = small.model_bytes.replace(b"river", b"RIVER", 1)
+    assert changed != small.model_bytes
+    path.write_bytes(changed)
+    with pytest.raises(TokenizerError, match=r"is damaged: it does not match x\.model\.sha256"):
+        tokenizer.load(path)
+    (tmp_path / "x.model.sha256").unlink()
+    assert tokenizer.load(path) != small
+
+
 def test_a_model_without_its_digest_opens_and_says_so(tmp_path, small):
     path = tmp_path / "x.model"
     small.save(path)

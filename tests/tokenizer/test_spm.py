@@ -92,24 +92,24 @@ def test_an_existing_output_is_refused_before_any_work(tmp_path):
 
 def test_a_very_large_text_is_sampled_by_seed_and_that_is_said():
     many = [f"line number {number} of many" for number in range(5_000)]
-    kept, notice = corpus.sampled(many, seed=0, limit=20_000)
+    kept, notice = corpus.take_sample(many, seed=0, limit=20_000)
     size = sum(map(len, kept))
     assert 5_000 < size <= 20_000
     assert (
         notice == f"the text has 0.1 MB, above 0.02 MB: trained on a sample of {size / 1e6:.1f} MB (seed 0)"
     )
-    assert corpus.sampled(iter(many), seed=0, limit=20_000) == (kept, notice)
-    assert corpus.sampled(many, seed=1, limit=20_000)[0] != kept
+    assert corpus.take_sample(iter(many), seed=0, limit=20_000) == (kept, notice)
+    assert corpus.take_sample(many, seed=1, limit=20_000)[0] != kept
     places = [int(line.split()[2]) for line in kept]
     assert places == sorted(places)
     assert 2_000 < sum(places) / len(places) < 3_000
 
 
 def test_a_text_under_the_limit_is_kept_whole():
-    assert corpus.sampled(["to be\n", "", "or"], seed=0) == (["to be", "or"], None)
+    assert corpus.take_sample(["to be\n", "", "or"], seed=0) == (["to be", "or"], None)
 
 
 def test_one_endless_line_is_sampled_too():
-    kept, notice = corpus.sampled(["word " * 40_000], seed=0, limit=50_000)
+    kept, notice = corpus.take_sample(["word " * 40_000], seed=0, limit=50_000)
     assert 0 < sum(map(len, kept)) <= 50_000
     assert notice

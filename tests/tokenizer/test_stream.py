@@ -51,6 +51,12 @@ def test_a_copy_goes_its_own_way():
     assert twin.push(2) == "\ufffdx"
 
 
+def test_a_copy_that_ends_inside_a_character_shows_a_replacement_character():
+    decoder = ByteDecoder({0: b"x\xe2\x82"}.__getitem__)
+    assert decoder.push(0) == "x"
+    assert (decoder.copy().flush(), decoder.flush(), decoder.flush()) == ("\ufffd", "\ufffd", "")
+
+
 def test_a_copy_remembers_whether_the_first_space_has_gone():
     table = {0: b" a", 1: b""}
     decoder = ByteDecoder(table.__getitem__, drop_spaces=1)
