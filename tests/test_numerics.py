@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from minilm.numerics import adaptive_k, contenders, softmax, sorted_k
+from minilm.numerics import adaptive_k, contenders, rank, softmax, sorted_k
 
 
 @pytest.mark.parametrize("size", [1, 7, 300, 1_000, 4_001, 30_000])
@@ -27,3 +27,10 @@ def test_the_adaptive_k_of_a_large_vocabulary_is_that_of_its_sorted_probabilitie
     for scale in (0.5, 3, 8):
         p = softmax(dice.normal(size=20_000) * scale)
         assert adaptive_k(p) == sorted_k(np.sort(p)[::-1][:64])
+
+
+def test_a_rank_is_the_place_in_a_stable_sort():
+    """Oracle: argsort, best first, the lower index first among equals; whole numbers are often equal."""
+    scores = np.random.default_rng(3).integers(0, 4, 40).astype(np.float32)
+    order = np.argsort(-scores, kind="stable").tolist()
+    assert [order[rank(scores, i) - 1] for i in range(40)] == list(range(40))
