@@ -342,6 +342,13 @@ def test_a_hostile_constraint_is_refused_by_name_within_two_seconds(pieces, make
     assert time.perf_counter() - begun[1] < 10  # 2 s on a machine of its own; others may be at work here
 
 
+def test_what_the_trial_lets_through_is_refused_before_the_first_step(pieces, monkeypatch):
+    """The trial knows single bytes alone; pieces can ask more of llguidance than these."""
+    monkeypatch.setattr("minilm.sampling.constraints.matcher.probe", lambda lark: "")
+    with pytest.raises(MinilmError, match=r"^Regex is refused: .*not supported"):
+        Regex("(?=a)b").bind(pieces)
+
+
 def test_llguidance_is_imported_only_when_a_constraint_is_bound():
     code = (
         "import sys, minilm; from minilm.sampling.constraints.stage import Regex; Regex('a');"

@@ -77,6 +77,7 @@ def test_a_ban_is_written_as_minus_infinity():
         ("Suppress({1, 2})", "must be a list of ids"),
         ("Suppress(b'ab')", "must be a list of ids"),
         ("BadWords({1, 2})", "must be a list of words"),
+        ("Choice('yes')", "must be a list of texts"),
         ("TopK(3 4)", "The text in the brackets is not understood"),
         ("Bias(3)", "does not fit"),
         ("Bias({'a': 'b'})", "words to finite numbers"),
