@@ -116,9 +116,11 @@ class Session:
             stages: The stages as text.
         """
         cursor = self.here.cursor
-        known = {repr(stage.begun(0)): stage for stage in cursor.settings.stages}
+        known = {repr(stage.begin_after(0)): stage for stage in cursor.settings.stages}
         asked = [
-            known.get(repr(stage), stage.begun(cursor.index)) if stage == stage.begun(0) else stage
+            known.get(repr(stage), stage.begin_after(cursor.index))
+            if stage == stage.begin_after(0)
+            else stage
             for stage in parse(stages)
         ]
         return self._with(self.here.with_settings(stages=tuple(asked)))

@@ -235,7 +235,7 @@ class Ledger:
         return tuple(rows)
 
     def _find_mass_kept(self, n: int) -> float:
-        """Return the share of the probability before stage n that its survivors held."""
+        """Return the share of the probability before stage n that its survivors had."""
         before, after, truncates = self.points[n], self.points[n + 1], self.stages[n].truncates
         had, left = before.scores.ids, after.scores.ids
         if left is had or (truncates and left.size == had.size):

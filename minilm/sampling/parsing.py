@@ -143,8 +143,8 @@ def _read_stage(text: str) -> Stage:
     kind = STAGES.get(call.func.id)
     if kind is None:
         raise MinilmError(f"No stage is called {call.func.id}{_suggest(call.func.id)}")
-    told = {f.name for f in fields(kind) if f.repr}
-    takes = Signature([p for p in signature(kind).parameters.values() if p.name in told])
+    written = {f.name for f in fields(kind) if f.repr}
+    takes = Signature([p for p in signature(kind).parameters.values() if p.name in written])
     try:
         given = takes.bind(
             *(_read_literal(node, text) for node in call.args),

@@ -1,8 +1,9 @@
 """How near a decision was to another one: at each cut, at the ends of the draw's interval, and in one number.
 
-A step says whether it is fragile: most steps are told to be firm from the tokens next to their cuts, and only
-the others are tried on changed logits. The smallest changes that choose another token (`find_margins`) need
-hundreds of runs of the stages, so they are found on request.
+A step is fragile if tiny changes of the logits choose another token. For most steps the tokens next to their
+cuts show that it is not (`can_be_fragile`); only the others are run again on changed logits (`can_flip`). The
+smallest changes that choose another token (`find_margins`) need hundreds of runs of the stages, so they are
+found on request.
 """
 
 from __future__ import annotations
@@ -24,9 +25,6 @@ from minilm.sampling.scores import Context, Scores, float32, largest
 from minilm.sampling.stage import Stage, run_stages
 
 __all__ = [
-    "LIKELIEST",
-    "MOST",
-    "REACH",
     "WOBBLE",
     "Change",
     "Cut",
@@ -38,23 +36,20 @@ __all__ = [
     "find_margins",
     "find_smallest_change",
     "find_truncations",
-    "is_fragile",
 ]
 
 WOBBLE = 1e-5
 """Nats that the logits of two frameworks may differ by."""
 
-REACH = 3.0
-"""Wobbles from a cut, or from an end of the interval, within which a step may be fragile.
+# Wobbles from a cut, or from an end of the interval, within which a step may be fragile: two scores move by
+# one wobble each, and the third covers rounding.
+_REACH = 3.0
 
-Two scores move by one wobble each, and the third covers rounding.
-"""
+# Nats up to which a change is searched; a factor of 5e8 in probability.
+_MOST = 20.0
 
-MOST = 20.0
-"""Nats up to which a change is searched; a factor of 5e8 in probability."""
-
-LIKELIEST = 3
-"""Tokens tried on each side of the chosen one, and at each cut."""
+# Tokens tried on each side of the chosen one, and at each cut.
+_LIKELIEST = 3
 
 # Scores this near (nats) may change places in a wobble.
 _EQUAL = 3e-5
@@ -135,9 +130,9 @@ class Truncation:
     def outermost(self) -> list[int]:
         """The ids of the lowest and the highest score that were kept, and of scores almost equal to those."""
         ids, values = self.after.ids, self.after.values
-        low = _find_lowest(values, LIKELIEST)
+        low = _find_lowest(values, _LIKELIEST)
         # Reversed, so that the highest id comes first among equals.
-        high = values.size - 1 - _find_lowest(-values[::-1], LIKELIEST)
+        high = values.size - 1 - _find_lowest(-values[::-1], _LIKELIEST)
         near = [low[values[low] <= values[low[0]] + _EQUAL], high[values[high] >= values[high[0]] - _EQUAL]]
         return list(dict.fromkeys(ids[np.concatenate(near)].tolist()))
 
@@ -146,7 +141,7 @@ class Truncation:
         """The ids nearest to the cut: the lowest and the highest kept, and the highest removed."""
         gone = ~np.isin(self.before.ids, self.after.ids)
         ids, values = self.before.ids[gone], self.before.values[gone]
-        highest = ids[np.argsort(-values, kind="stable")[:LIKELIEST]].tolist()
+        highest = ids[np.argsort(-values, kind="stable")[:_LIKELIEST]].tolist()
         return [self.worst, int(self.after.ids[np.argmax(self.after.values)]), *highest]
 
 
@@ -160,16 +155,6 @@ def find_truncations(scores: Iterable[Scores], stages: Sequence[Stage]) -> Itera
     for stage, (before, after) in zip(stages, pairwise(scores), strict=True):
         if stage.truncates:
             yield Truncation(stage, before, after)
-
-
-def is_fragile(
-    logits: Array, context: Context, stages: Sequence[Stage], u: float | None, wobble: float = WOBBLE
-) -> bool:
-    """Return whether some change of at most `wobble` in every logit (V,) chooses another token."""
-    logits = float32(logits)
-    chosen = choose_token(logits, context, stages, u)
-    truncations = find_truncations(run_stages(logits, context, stages), stages)
-    return can_flip(logits, context, stages, u, chosen, truncations, wobble)
 
 
 def can_flip(
@@ -239,7 +224,7 @@ def can_be_fragile(ledger: Ledger, u: float | None, chosen: int, interval: tuple
         chosen: The id that was chosen.
         interval: The ends [low, high) of its interval.
     """
-    reach, near = REACH * WOBBLE, False
+    reach, near = _REACH * WOBBLE, False
     for stage, point in zip(ledger.stages, ledger.points[1:], strict=True):
         if near:
             # The stages behind a near cut may be given other survivors.
@@ -342,7 +327,7 @@ def _find_logit_change(
     best: Change | None = None
     for token in _find_movers(logits, context, stages, chosen, truncations):
         for sign in (-1, 1):
-            most = abs(best.by) if best else MOST
+            most = abs(best.by) if best else _MOST
             by = find_smallest_change(
                 lambda x, t=token, s=sign: choose_after(t, s * x) not in (chosen, None), most
             )
@@ -358,9 +343,9 @@ def _find_movers(
     """Return the chosen id, the likeliest survivors on both sides of it, and the ids at the cuts."""
     scores = find_survivors(logits, context, stages)
     order = scores.ids[np.argsort(-scores.values, kind="stable")]
-    sides = [order[order < chosen][:LIKELIEST], order[order > chosen][:LIKELIEST]]
+    sides = [order[order < chosen][:_LIKELIEST], order[order > chosen][:_LIKELIEST]]
     near = [token for truncation in truncations for token in truncation.edge]
-    best = np.argsort(-logits, kind="stable")[:LIKELIEST]
+    best = np.argsort(-logits, kind="stable")[:_LIKELIEST]
     return list(dict.fromkeys([chosen, *np.concatenate([*sides, best]).tolist(), *near]))
 
 
@@ -376,7 +361,7 @@ def _find_temperature_change(
     found: list[Change] = []
     for sign in (-1, 1):
         log = find_smallest_change(
-            lambda x, s=sign: choose_after(s * x) not in (chosen, None), math.log(MOST)
+            lambda x, s=sign: choose_after(s * x) not in (chosen, None), math.log(_MOST)
         )
         new = None if log is None else choose_after(sign * log)
         if log is not None and new is not None:
@@ -404,7 +389,7 @@ def find_cut(truncation: Truncation, context: Context) -> Cut | None:
     best: Cut | None = None
     for token in dict.fromkeys(truncation.edge):
         for sign in (1, -1):
-            most = abs(best.by) if best else MOST
+            most = abs(best.by) if best else _MOST
             by = find_smallest_change(lambda x, t=token, s=sign: keeps_others(t, s * x), most)
             if by is not None:
                 best = Cut(truncation.stage.label, token, sign * by)

@@ -93,8 +93,8 @@ class Stage:
         """Return the same stage with its words turned into ids; most stages have no words."""
         return self
 
-    def begun(self, generated: int) -> Stage:
-        """Return the same stage, begun after so many generated tokens; most stages do not count them."""
+    def begin_after(self, generated: int) -> Stage:
+        """Return the same stage for the text after so many generated tokens; most stages do not count."""
         return self
 
     def reasons(self, before: Scores, context: Context, ids: Sequence[int]) -> list[str]:
@@ -111,7 +111,7 @@ class Stage:
         Args:
             before: The scores that the stage was given.
             after: What it left of them.
-            mass_kept: The share of the probability that the survivors held before.
+            mass_kept: The share of the probability that the survivors had before.
             reach: The most nats by which two scores, or the log-odds of a mass, move against each other.
 
         Returns:

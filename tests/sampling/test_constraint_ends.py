@@ -1,4 +1,4 @@
-"""How a run ends where a constraint leaves nothing: one line, the trace kept, and each cause told apart."""
+"""How a run ends where a constraint leaves nothing: one line names the cause, and the trace is kept."""
 
 import json
 import sys
@@ -121,7 +121,7 @@ class Flat:
 @pytest.mark.parametrize("canonical", [True, False])
 @pytest.mark.parametrize("stages", ["", " TopK(1)", " Suppress([2])"])
 def test_a_constraint_that_becomes_impossible_on_the_way_ends_the_run_with_its_reason(stages, canonical):
-    """In the step after which nothing fits, whatever stands behind it: no error, and not called complete."""
+    """In the step after which nothing fits, whatever stages follow: no error, and not called complete."""
     asked = f"{Regex('ab[x-z]', canonical=canonical)!r}{stages}"
     steps = list(stream(Flat(), Letters(), "a", asked))
     assert [step.finish for step in steps] == [None, "constraint"]

@@ -246,7 +246,7 @@ def pieces_of(codec):
 
 
 def walk(codec, stage, begin, rng, steps):
-    """Take allowed tokens at random; at every place both masks are held against the oracle.
+    """Take allowed tokens at random; at every place both masks are compared with the oracle's.
 
     Gives the ids of every place, with what was allowed there, and the text where it came to an end.
     """
@@ -321,7 +321,7 @@ def test_a_canonical_token_of_a_choice_is_the_next_of_a_text_that_the_tokenizer_
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", ["storyland", "stories"])
 def test_a_canonical_token_is_one_that_the_tokenizer_writes_somewhere(request, name, kind):
-    """Not the byte that stands in for a letter which has a piece of its own."""
+    """Not a byte of a letter which has a piece of its own."""
     codec = request.getfixturevalue(name)
     pieces, specials = pieces_of(codec), set(codec.special_ids.values())
     offered = set()

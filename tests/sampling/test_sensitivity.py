@@ -8,15 +8,15 @@ from minilm.numerics import softmax
 from minilm.sampling import Context, decide, parse
 from minilm.sampling.ledger import Ledger, choose_token, is_drawn
 from minilm.sampling.parameters import get_number, set_number
-from minilm.sampling.scores import Scores
+from minilm.sampling.scores import Scores, float32
 from minilm.sampling.sensitivity import (
     WOBBLE,
     can_be_fragile,
+    can_flip,
     find_cut,
     find_margins,
     find_smallest_change,
     find_truncations,
-    is_fragile,
 )
 from minilm.sampling.stage import run_stages
 
@@ -34,6 +34,12 @@ PIPELINES = [
 
 def truncations_of(logits, stages):
     return find_truncations(run_stages(logits, HERE, stages), stages)
+
+
+def is_fragile(logits, context, stages, u, wobble=WOBBLE):
+    """Return whether changes of at most `wobble` choose another token, by running them."""
+    chosen = choose_token(logits, context, stages, u)
+    return can_flip(float32(logits), context, stages, u, chosen, truncations_of(logits, stages), wobble)
 
 
 def cases(number, size=12):
@@ -89,8 +95,8 @@ def test_the_change_found_chooses_the_token_that_it_names_and_a_little_less_does
         if found.temperature is not None:
             here = get_number(stages, "Temperature") or 1.0
             for share, expected in ((1.0, found.temperature.chosen), (0.99, chosen)):
-                knob = set_number(stages, "Temperature", here + found.temperature.by * share)
-                assert choose_token(logits, HERE, knob, u) == expected
+                changed = set_number(stages, "Temperature", here + found.temperature.by * share)
+                assert choose_token(logits, HERE, changed, u) == expected
 
 
 def test_two_tokens_worked_by_hand():
@@ -156,7 +162,7 @@ def test_any_of_the_tokens_that_tie_at_a_cut_may_be_the_one_to_go():
 
 
 def test_a_cut_behind_a_low_temperature_is_as_near_in_the_logits_as_before_it():
-    """The oracle is the same; scores at the cut lie up to 8e-5 / 0.05 apart there."""
+    """The oracle is the same; scores at the cut differ by up to 8e-5 / 0.05 there."""
     dice, found = np.random.default_rng(8), 0
     wobbles = WOBBLE * np.array([[1 - 2 * (n >> i & 1) for i in range(5)] for n in range(32)], np.float32)
     for _ in range(300):
@@ -219,7 +225,7 @@ def test_the_bisection_finds_the_first_flip():
     assert find_smallest_change(lambda x: x > 20, 20) is None
 
 
-def test_a_knob_is_turned_where_it_is_and_put_where_transformers_has_it_else():
+def test_a_number_is_set_where_its_stage_is_or_inserted_where_transformers_has_it():
     for text, name, value, expected in [
         ("Temperature(0.8) TopK(40)", "Temperature", 0.5, "Temperature(0.5) TopK(40)"),
         ("TopK(40) TopP(0.9)", "Temperature", 2.0, "Temperature(2.0) TopK(40) TopP(0.9)"),
@@ -233,12 +239,12 @@ def test_a_knob_is_turned_where_it_is_and_put_where_transformers_has_it_else():
 
 
 @pytest.mark.parametrize("name", ["Greedy", "Nothing", "Bias", ""])
-def test_a_stage_without_a_number_is_no_knob(name):
+def test_a_stage_without_a_number_is_refused(name):
     with pytest.raises(MinilmError, match=r"A stage with a number is one of .*Temperature"):
         set_number(parse("TopK(3)"), name, 1.0)
 
 
-def test_a_knob_that_cannot_be_put_where_it_is_missing_is_refused():
+def test_a_number_whose_stage_cannot_be_inserted_is_refused():
     with pytest.raises(MinilmError, match="LengthDecay has several numbers"):
         set_number(parse("TopK(3)"), "LengthDecay", 2.0)
     assert set_number(parse("LengthDecay(1, 1.5)"), "LengthDecay", 2.0) == parse("LengthDecay(2, 1.5)")
@@ -382,7 +388,7 @@ def test_no_score_that_leaves_a_stage_moves_further_than_its_gain(text):
 
 @pytest.mark.parametrize("text", ["TopP(0.9)", "Temperature(0.5) TopP(0.8)", "TopP(0.9) Temperature(2.0)"])
 def test_a_flat_nucleus_is_as_fragile_as_running_its_wobbles_says(text):
-    """A step is told from the neighbours of the cut where it can be, and only else from runs."""
+    """The neighbours of the cut decide where they can; only the other steps are run again."""
     (dice, stages), fragile, untried = (np.random.default_rng(4), parse(text)), 0, 0
     for _ in range(400):
         logits = (dice.normal(size=300) * dice.choice([1e-3, 0.01, 0.1])).astype(np.float32)
@@ -425,7 +431,7 @@ def test_a_nucleus_of_a_large_vocabulary_is_that_of_one_sum(spread):
 
 
 def test_float32_rounds_a_large_score_by_more_than_a_wobble_and_the_mark_knows_it():
-    """At 200 the numbers of float32 are 1.53e-5 apart, so a wobble of 1e-5 moves a score by that."""
+    """At 200 neighbouring float32 numbers differ by 1.53e-5, so a wobble of 1e-5 moves a score by that."""
     logits, u = np.array([200.0, 200.0], np.float32), 0.5 + 7.55e-6
     assert choose_token(logits, HERE, (), u) == 1
     assert is_fragile(logits, HERE, (), u)

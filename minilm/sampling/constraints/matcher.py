@@ -189,10 +189,10 @@ class Choices:
 
     def find_next(self, ids: Sequence[int]) -> tuple[set[int], bool] | None:
         """Return the ids that may follow, and whether the text may end; None if no text begins so."""
-        begun = tuple(ids)
-        first = bisect_left(self._texts, begun)
-        last = bisect_left(self._texts, (*begun[:-1], begun[-1] + 1)) if begun else len(self._texts)
+        prefix = tuple(ids)
+        first = bisect_left(self._texts, prefix)
+        last = bisect_left(self._texts, (*prefix[:-1], prefix[-1] + 1)) if prefix else len(self._texts)
         alike = self._texts[first:last]
         if not alike:
             return None
-        return {text[len(begun)] for text in alike if len(text) > len(begun)}, alike[0] == begun
+        return {text[len(prefix)] for text in alike if len(text) > len(prefix)}, alike[0] == prefix

@@ -66,8 +66,8 @@ class Constraint(Stage):
         canonical = "" if self.canonical else ", canonical=False"
         return f"{type(self).__name__}({given!r}{canonical}{f', after={self.after}' if self.after else ''})"
 
-    def begun(self, generated: int) -> Constraint:
-        """Return the same constraint for the text behind so many generated tokens."""
+    def begin_after(self, generated: int) -> Constraint:
+        """Return the same constraint for the text after so many generated tokens."""
         return replace(self, after=generated)
 
     def bind(self, codec: TextCodec) -> Constraint:

@@ -1,4 +1,4 @@
-"""Stages against repetition: they lower or remove tokens that the context holds already."""
+"""Stages against repetition: they lower or remove tokens that are in the context already."""
 
 from __future__ import annotations
 
