@@ -21,7 +21,7 @@ __all__ = ["ShownTokens", "describe_candidates"]
 
 
 class ShownTokens(NamedTuple):
-    """What a decision shows of its tokens.
+    """The tokens that a decision shows, with their probabilities.
 
     Attributes:
         candidates: The candidates, best first by logit.

@@ -103,7 +103,7 @@ def is_drawn(scores: Scores, u: float | None, token_id: int) -> bool:
     """Return whether a draw u takes this token, without the intervals of the others.
 
     Args:
-        scores: What the last stage left.
+        scores: The survivors of the last stage, with their scores.
         u: The draw in [0, 1); None to take the best token.
         token_id: The id that is asked about.
 
@@ -175,7 +175,7 @@ class Ledger:
 
     @property
     def survivors(self) -> Scores:
-        """What the last stage left."""
+        """The survivors of the last stage, with their scores."""
         return self.points[-1].scores
 
     @property

@@ -1,4 +1,4 @@
-"""How stages are written: "Temperature(0.8) TopK(40)" to a tuple of stages, and back.
+"""Read stages from a text, "Temperature(0.8) TopK(40)", and write them as one.
 
 Arguments are Python literals (numbers, quoted texts, lists, dictionaries). Nothing is evaluated as code.
 """

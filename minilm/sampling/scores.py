@@ -1,4 +1,4 @@
-"""What the sampling stages hand on: the survivors with their scores, and the context of the token."""
+"""The input of a sampling stage: the survivors with their scores, and the context of the token."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Scores:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Context:
-    """Where a token is chosen.
+    """The place in a text where a token is chosen.
 
     Attributes:
         ids: (n,) everything so far, the prompt included.

@@ -1,4 +1,4 @@
-"""How near a decision was to another one: at each cut, at the ends of the draw's interval, and in one number.
+"""Measure how near a decision was to another one: at each cut, at the ends of the interval, in one number.
 
 A step is fragile if tiny changes of the logits choose another token. For most steps the tokens next to their
 cuts show that it is not (`can_be_fragile`); only the others are run again on changed logits (`can_flip`). The
@@ -75,12 +75,12 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """How near a truncation was to keeping other tokens.
+    """The smallest change of one score after which a truncation keeps other tokens.
 
     Attributes:
         stage: The stage as text.
         token: The id whose score changes.
-        by: The smallest change, in nats, after which other tokens are kept.
+        by: The change, in nats.
     """
 
     stage: str
@@ -90,7 +90,7 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class Margins:
-    """How near one decision was to another one.
+    """The smallest changes after which another token is chosen.
 
     Attributes:
         cuts: One for each stage whose kept tokens change if one score changes by at most 20 nats.

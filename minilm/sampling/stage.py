@@ -102,7 +102,7 @@ class Stage:
         return ["removed"] * len(ids)
 
     def gain(self, context: Context) -> float:
-        """Return how many times as far as the scores its cut, or the scores that leave it, can move."""
+        """Return by which factor a small change of the scores can grow in this stage, or at its cut."""
         return 1.0
 
     def find_contested(self, before: Scores, after: Scores, mass_kept: float, reach: float) -> Array | None:
@@ -110,7 +110,7 @@ class Stage:
 
         Args:
             before: The scores that the stage was given.
-            after: What it left of them.
+            after: The survivors of the stage.
             mass_kept: The share of the probability that the survivors had before.
             reach: The most nats by which two scores, or the log-odds of a mass, move against each other.
 

@@ -30,7 +30,7 @@ _KEPT = 64
 
 @dataclass(frozen=True, slots=True, eq=False)
 class State:
-    """What may follow some ids.
+    """The tokens that may follow some ids.
 
     Attributes:
         allowed: (V,) whether each token may follow.

@@ -142,7 +142,7 @@ class BadWords(Stage):
 
 @dataclass(frozen=True, eq=False)
 class SequenceTable:
-    """What is added to the score of an id after certain ids.
+    """A table of the numbers that are added to the scores of ids, for each row of ids before them.
 
     Attributes:
         by_prefix: The ids before -> (id -> the sum of its biases).
