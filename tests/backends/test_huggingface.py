@@ -616,6 +616,29 @@ def _pickle_beside(folder: Path) -> None:
     (folder / "other.safetensors").write_bytes(b"")
 
 
+def _index(folder: Path, shard: str) -> None:
+    names = dict.fromkeys(load_names(folder), shard)
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": names}))
+
+
+def load_names(folder: Path) -> list[str]:
+    from safetensors.torch import load_file
+
+    return list(load_file(folder / "model.safetensors"))
+
+
+def _pickle_through_index(folder: Path) -> None:
+    _index(folder, "weights.bin")
+    _pickle_beside(folder)
+    (folder / "pytorch_model.bin").rename(folder / "weights.bin")
+
+
+def _outside_through_index(folder: Path) -> None:
+    _index(folder, "../elsewhere.safetensors")
+    (folder / "model.safetensors").rename(folder.parent / "elsewhere.safetensors")
+    (folder / "x.safetensors").write_bytes(b"")
+
+
 def _cut(folder: Path) -> None:
     file = folder / "model.safetensors"
     file.write_bytes(file.read_bytes()[:-1000])
@@ -683,14 +706,20 @@ def _bad_tokenizer(folder: Path) -> None:
 @pytest.mark.parametrize(
     "harm",
     [
-        _no_config, _pickle_only, _pickle_beside, _cut, _emptied, _missing, _shape, _nan, _own_code,
+        _no_config, _pickle_only, _pickle_beside, _pickle_through_index,
+        _outside_through_index, _cut, _emptied, _missing, _shape, _nan, _own_code,
         _unknown_type, _not_causal, _bad_json, _odd_json, _bad_sizes, _bad_tokenizer,
     ],
 )  # fmt: skip
 def test_a_damaged_or_foreign_folder_is_one_line_and_runs_no_code(folder, harm, capfd):
     harm(folder)
     capfd.readouterr()
-    with pytest.raises(MinilmError, match="pickled" if harm is _pickle_only else None) as caught:
+    said = {
+        _pickle_only: "pickled",
+        _pickle_through_index: "names 'weights.bin'; only safetensors weights are opened",
+        _outside_through_index: "which is not in the model's own folder",
+    }
+    with pytest.raises(MinilmError, match=said.get(harm)) as caught:
         open_model(folder)
     assert "\n" not in str(caught.value)
     assert str(folder) in str(caught.value)

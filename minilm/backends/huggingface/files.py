@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -46,6 +47,27 @@ def check_folder(folder: Path) -> None:
             f"{folder} holds no safetensors weights; pickled ones can run code and are not opened:"
             " save the model again with save_pretrained"
         )
+    for index in sorted(folder.glob("*.index.json")):
+        _check_index(folder, index)
+
+
+def _check_index(folder: Path, index: Path) -> None:
+    """Raise MinilmError unless every file that an index of weights names is safetensors in this folder.
+
+    transformers opens whatever an index names: a pickle, which can run code, or a file outside the folder.
+    """
+    try:
+        shards = set(json.loads(index.read_bytes())["weight_map"].values())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise MinilmError(f"{index} is damaged: it is no index of weights") from None
+    for name in sorted(map(str, shards)):
+        if not name.endswith(".safetensors"):
+            raise MinilmError(
+                f"{index} names {name[:80]!r}; only safetensors weights are opened, since pickled ones can"
+                " run code: save the model again with save_pretrained"
+            )
+        if Path(name).name != name or "\\" in name:
+            raise MinilmError(f"{index} names {name[:80]!r}, which is not in the model's own folder")
 
 
 def check_complete(source: str, net: Any, found: Any) -> None:
