@@ -123,9 +123,11 @@ def _perplexity(surprisal: float, number: int) -> float | None:
 def _scores(model: LanguageModel, codec: TextCodec, ids: list[int], top: int) -> Iterator[TokenScore]:
     texts, decoder = TokenTexts(codec), codec.stream()
     yield TokenScore(0, ids[0], *texts(ids[0]), len(decoder.push(ids[0]).encode()), 0)
+    # Slices of one array are views: a copy for every token would take quadratic time.
+    array = np.array(ids)
     for position, logits, context in _rows(model, ids):
         token_id = ids[position]
-        before = Context(np.array(ids[position - context : position]))
+        before = Context(array[position - context : position])
         try:
             decision = decide(logits, before, (), None, texts, top=top, forced=token_id)
         except MinilmError as error:

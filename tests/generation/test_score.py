@@ -12,6 +12,7 @@ from minilm.cli import command as minilm
 from minilm.errors import MinilmError
 from minilm.faces.plots import plot_surprisal
 from minilm.faces.scores import score_table, score_total
+from minilm.generation import score as score_module
 from minilm.generation.score import score, total
 from minilm.records import ModelConfig
 
@@ -136,3 +137,17 @@ def test_the_command_equals_transformers_loss(real_data, tmp_path):
 def test_the_command_takes_a_text_or_a_file(arguments):
     result = CliRunner().invoke(minilm, ["score", *arguments])
     assert "one of the two" in str(result.exception)
+
+
+def test_a_long_text_copies_no_context(codec, monkeypatch):
+    """The context of every token is a view of one array, so the time does not grow with the text's square."""
+    bases, real = set(), score_module.decide
+
+    def look(logits, context, *rest, **options):
+        bases.add(id(context.ids.base))
+        return real(logits, context, *rest, **options)
+
+    monkeypatch.setattr(score_module, "decide", look)
+    scored(backends.create("numpy", ModelConfig(260, 4, 4)), codec, TEXT)
+    assert len(bases) == 1
+    assert id(None) not in bases

@@ -5,6 +5,18 @@
 'Loss curves: none recorded. The entropy floor is 1.200 nats.'
 """
 
+import os
+
+from minilm.errors import MinilmError
+
+try:
+    import matplotlib  # noqa: F401 - the parts below need it
+except ValueError:
+    # matplotlib reads this variable when it is loaded. Pictures need no backend, but a wrong one stops it.
+    raise MinilmError(
+        f"matplotlib knows no backend {os.environ.get('MPLBACKEND')!r}; unset the variable MPLBACKEND"
+    ) from None
+
 from minilm.faces.plots.course import plot_course, plot_embeddings, plot_ranks, plot_surprisal
 from minilm.faces.plots.heatmap import plot_heatmap
 from minilm.faces.plots.picture import Picture, save_picture
