@@ -9,12 +9,14 @@ import importlib
 import io
 import os
 import sys
+from difflib import get_close_matches
 from typing import NoReturn
 
 import click
 from click.exceptions import NoArgsIsHelpError
 
-from minilm.errors import MinilmError
+from minilm.cli.advice import add_advice
+from minilm.errors import MinilmError, first_line
 from minilm.workflows.codec import tokenizer_errors
 
 __all__ = ["main"]
@@ -53,6 +55,13 @@ class _Commands(click.Group):
             return None
         return importlib.import_module(COMMANDS[cmd_name][0]).command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in COMMANDS and (near := get_close_matches(args[0], COMMANDS, 1)):
+            ctx.fail(f"No such command {args[0]!r}. Did you mean {near[0]}?")
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         names = COMMANDS if ctx.meta.get("all") else FIRST_HOUR
         with formatter.section("Commands"):
@@ -87,9 +96,7 @@ def command() -> None:
 
 def main() -> None:
     """Run the command line. A user's mistake is one line on standard error and exit code 2."""
-    if sys.stdout is None:
-        # The shell closed it (>&-). Files are still written, and errors are still shown.
-        sys.stdout = io.TextIOWrapper(io.FileIO(os.devnull, "w"), encoding="utf-8")
+    _replace_closed_streams()
     try:
         with tokenizer_errors():
             code = command(standalone_mode=False)
@@ -98,21 +105,35 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except click.ClickException as error:
-        _leave(error.format_message().replace("\n", " ") + _help_of(error), error.exit_code)
+        context = error.ctx if isinstance(error, click.UsageError) else None
+        path = context.command_path if context else ""
+        said = add_advice(error.format_message().replace("\n", " "), path)
+        end = "" if said.endswith((".", "?", ")")) else "."
+        _leave(f"{said}{end} See: {path} --help" if path else said, error.exit_code)
     except click.Abort:
         _leave("stopped", 130)
     except OSError as error:
         _leave_output(error)
     except MinilmError as error:
-        _leave(str(error), 2)
+        _leave(add_advice(str(error)), 2)
+    except MemoryError as error:
+        what = first_line(error, 120) or "more than this machine has"
+        _leave(f"The memory is not enough ({what}); give a smaller model, --batch or --length", 2)
     else:
         sys.exit(code if isinstance(code, int) else 0)
 
 
-def _help_of(error: click.ClickException) -> str:
-    """Return where to read on, for a mistake in the use of a command."""
-    context = error.ctx if isinstance(error, click.UsageError) else None
-    return f" See: {context.command_path} --help" if context else ""
+def _replace_closed_streams() -> None:
+    """Open the null device for every stream that the shell closed (<&-, >&-, 2>&-).
+
+    Files are still written, and errors are shown where standard error is open.
+    """
+    if sys.stdin is None:
+        sys.stdin = io.TextIOWrapper(io.FileIO(os.devnull), encoding="utf-8")
+    if sys.stdout is None:
+        sys.stdout = io.TextIOWrapper(io.FileIO(os.devnull, "w"), encoding="utf-8")
+    if sys.stderr is None:
+        sys.stderr = io.TextIOWrapper(io.FileIO(os.devnull, "w"), encoding="utf-8")
 
 
 def _leave_output(error: OSError) -> NoReturn:

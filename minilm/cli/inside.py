@@ -13,6 +13,7 @@ import click
 from minilm import inside
 from minilm.builtin import PROMPT
 from minilm.cli.options.model import ModelOptions, model_options
+from minilm.cli.options.picture import PictureFile
 from minilm.cli.options.request import takes
 from minilm.errors import MinilmError
 from minilm.faces import inside as tables
@@ -191,7 +192,9 @@ def _subcommand(
     shared = [
         click.option("--prompt", default=PROMPT, show_default=True, help="The text that the model reads."),
         *options,
-        click.option("--plot", metavar="FILE", help="Draw a picture into a .png or .svg file."),
+        click.option(
+            "--plot", type=PictureFile(), metavar="FILE", help="Draw a picture into a .png or .svg file."
+        ),
         click.option("--json", "as_lines", is_flag=True, help="Print records as JSON lines instead."),
     ]
 

@@ -9,13 +9,15 @@ from dataclasses import dataclass
 import click
 
 from minilm.cli.options.model import ModelOptions, model_options
+from minilm.cli.options.picture import PictureFile
 from minilm.cli.options.request import takes
-from minilm.cli.options.text_files import text_of_file
+from minilm.cli.options.text_files import TextCommand
 from minilm.errors import MinilmError
 from minilm.faces import text as text_face
 from minilm.faces.scores import score_table, score_total
 from minilm.generation.score import TextScore, TokenScore, total
 from minilm.trace.json import as_json, dumps
+from minilm.training.corpus import STANDARD_INPUT, find_texts, read_text
 
 __all__ = ["ScoreRequest", "command"]
 
@@ -25,8 +27,8 @@ class ScoreRequest(ModelOptions):
     """The options of `minilm score`.
 
     Attributes:
-        text: The text to score, or None where a file holds it.
-        file: A UTF-8 file whose text is scored, or None.
+        text: The text to score, "-" for standard input, or None where files hold it.
+        file: UTF-8 files, folders or patterns; what they hold is scored as one text.
         top: How many candidates each record keeps.
         summary: Show the sums alone; no token is kept.
         plot: A .png or .svg file for a picture of the surprisal, or None.
@@ -34,7 +36,7 @@ class ScoreRequest(ModelOptions):
     """
 
     text: str | None
-    file: str | None
+    file: tuple[str, ...]
     top: int
     summary: bool
     plot: str | None
@@ -42,15 +44,23 @@ class ScoreRequest(ModelOptions):
 
 
 @click.command(
+    cls=TextCommand,
     epilog="Example: minilm score 'Once upon a time there was a little fox.'\n\n\b\n"
-    "In Python: minilm.open().score('Once upon a time there was a little fox.')"
+    "In Python: minilm.open().score('Once upon a time there was a little fox.')",
 )
 @click.argument("text", required=False)
 @model_options
-@click.option("--file", metavar="FILE", help="Score the text of a file (UTF-8) instead.")
+@click.option(
+    "--file", multiple=True, metavar="FILE ...", help="Score UTF-8 files, folders, patterns instead."
+)
 @click.option("--top", default=5, show_default=True, help="How many candidates to record.")
 @click.option("--summary", is_flag=True, help="The sums alone, for a long text; nothing is kept.")
-@click.option("--plot", metavar="FILE", help="Draw surprisal over the text into a .png or .svg file.")
+@click.option(
+    "--plot",
+    type=PictureFile(),
+    metavar="FILE",
+    help="Draw surprisal over the text into a .png or .svg file.",
+)
 @click.option("--json", "as_lines", is_flag=True, help="Print the records as JSON lines instead of a table.")
 @takes(ScoreRequest)
 def command(request: ScoreRequest) -> None:
@@ -78,9 +88,11 @@ def command(request: ScoreRequest) -> None:
 
 
 def _text_of(request: ScoreRequest) -> str:
-    if (request.text is None) == (request.file is None):
-        raise MinilmError("minilm score takes a TEXT or a --file FILE, one of the two")
-    return request.text or "" if request.file is None else text_of_file("--file", request.file, "utf-8")
+    if (request.text is None) == (not request.file):
+        raise MinilmError("minilm score takes a TEXT (- for standard input) or a --file FILE, one of the two")
+    if request.text is not None and request.text != STANDARD_INPUT:
+        return request.text
+    return "".join(map(read_text, find_texts(request.file or (STANDARD_INPUT,))))
 
 
 def _print_summary(records: Iterator[TokenScore], length: int, as_lines: bool) -> None:

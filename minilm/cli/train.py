@@ -13,6 +13,7 @@ import click
 
 from minilm.backends.processes import LostWorkerError, this_worker
 from minilm.cli.options.request import takes
+from minilm.cli.options.text_files import TextCommand
 from minilm.cli.options.training import training_options
 from minilm.records import TrainStep
 from minilm.workflows.train import Training, TrainingRequest
@@ -32,8 +33,9 @@ class TrainRequest(TrainingRequest):
 
 
 @click.command(
+    cls=TextCommand,
     epilog="Example: minilm train --out stories-run --steps 20 --hidden 32\n\n\b\n"
-    "In Python: minilm.Training(steps=20, hidden=32, out='stories-run')"
+    "In Python: minilm.Training(steps=20, hidden=32, out='stories-run')",
 )
 @click.option("--out", required=True, metavar="DIR", help="A new folder for checkpoints and the model.")
 @click.option(

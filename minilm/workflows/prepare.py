@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import MISSING, asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from minilm.shadows import check_tokenizer
 from minilm.training.batches import Batch, Batches, encode_documents, in_order
 from minilm.training.checkpoint import Checkpoint, newest
 from minilm.training.clock import Clock
-from minilm.training.corpus import Corpus, from_files, from_storyland
+from minilm.training.corpus import STANDARD_INPUT, Corpus, find_texts, from_files, from_storyland
 from minilm.training.fit import Schedule, planned_steps
 from minilm.training.storyland.entropy import Floor, floor
 from minilm.training.storyland.stories import storyland
@@ -46,7 +47,7 @@ class TrainingRequest:
     """What is asked of a training; None means: the usual value for files, or for the stories.
 
     Attributes:
-        text: files of UTF-8 text; none for the built-in stories.
+        text: files of UTF-8 text, folders, patterns, or "-" for standard input; none for the stories.
         out: folder for checkpoints and the finished model; None writes nothing.
         resume: go on from the newest checkpoint in `out`, with its settings. Steps, minutes, rate, clip,
             backend and device may differ from it, and the text may have moved; other changes are refused.
@@ -188,6 +189,7 @@ def prepare(request: TrainingRequest) -> Prepared:
 
 def _begin(request: TrainingRequest) -> Prepared:
     """Prepare a new training."""
+    request = replace(request, text=tuple(find_texts(request.text)))
     corpus = from_files(request.text) if request.text else from_storyland(seed=request.seed)
     settings = _settings(request, corpus)
     with tokenizer_errors():
@@ -224,7 +226,7 @@ def _resume(request: TrainingRequest) -> Prepared:
     saved = newest(checkpoints)
     settings = Settings.from_json(saved.run, checkpoints)
     _refuse_other(request, settings, saved)
-    text = tuple(str(Path(path).resolve()) for path in request.text) or settings.text
+    text = _full_paths(find_texts(request.text)) or settings.text
     settings = replace(settings, text=text, backend=request.backend or settings.backend)
     settings = _with_other_course(settings, request)
     corpus = _corpus_of(request, settings)
@@ -289,6 +291,8 @@ def _corpus_of(request: TrainingRequest, settings: Settings) -> Corpus:
     """Read the text of a resumed training, which may have moved."""
     if not settings.text:
         return from_storyland(seed=settings.seed)
+    if STANDARD_INPUT in settings.text and not request.text:
+        raise MinilmError(f"The text of {request.out} came from standard input; give it again, with --text -")
     try:
         return from_files(settings.text)
     except MinilmError as error:
@@ -307,7 +311,7 @@ def _settings(request: TrainingRequest, corpus: Corpus) -> Settings:
         clip=CLIP if request.clip is None else request.clip,
         seed=request.seed,
         dtype=request.dtype,
-        text=tuple(str(Path(path).resolve()) for path in request.text),
+        text=_full_paths(request.text),
         digest=_digest(corpus),
     )
 
@@ -360,6 +364,10 @@ def _codec(corpus: Corpus, path: str | None, vocab_size: int) -> Tokenizer:
     import tokenizer
 
     return tokenizer.train(lines=corpus.train[:4000], vocab_size=vocab_size)
+
+
+def _full_paths(paths: Iterable[str]) -> tuple[str, ...]:
+    return tuple(path if path == STANDARD_INPUT else str(Path(path).resolve()) for path in paths)
 
 
 def _digest(corpus: Corpus) -> str:

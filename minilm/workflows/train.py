@@ -122,7 +122,7 @@ class Training:
         """
         self._claim()
         try:
-            _ = self.prepared
+            _check_space(self.request.out, self.prepared.model)
         except BaseException:
             self._release()
             raise
@@ -315,7 +315,20 @@ class Training:
         shutil.rmtree(old, ignore_errors=True)
 
 
+# Rows of a batch: far more than any machine holds would only end in an error of the memory.
+MOST_ROWS = 65_536
+MOST_LAYERS = 3
+
+
 def _check(request: TrainingRequest) -> None:
+    if request.rate is not None and not 0 < request.rate < inf:
+        raise MinilmError(f"--rate must be a number above 0, got {request.rate}")
+    if request.clip is not None and not 0 <= request.clip < inf:
+        raise MinilmError(f"--clip must be 0 (none) or a number above 0, got {request.clip}")
+    if not 1 <= request.layers <= MOST_LAYERS:
+        raise MinilmError(f"--layers goes from 1 to {MOST_LAYERS}, got {request.layers}")
+    if request.batch is not None and not 1 <= request.batch <= MOST_ROWS:
+        raise MinilmError(f"--batch goes from 1 to {MOST_ROWS} rows, got {request.batch}")
     if request.steps and request.minutes:
         raise MinilmError("Give --steps or --minutes, not both")
     if request.minutes is not None and not (isfinite(request.minutes) and request.minutes > 0):
@@ -325,6 +338,19 @@ def _check(request: TrainingRequest) -> None:
     if not request.resume and request.out is not None and _holds_something(Path(request.out)):
         raise MinilmError(
             f"{request.out} exists already; give a new --out, or go on with --resume (nothing was changed)"
+        )
+
+
+def _check_space(out: str | None, model: Trainable) -> None:
+    """Raise MinilmError where the disk has no room for a model and three checkpoints, one half written."""
+    if out is None or not this_worker().leads or not Path(out).is_dir():
+        return
+    needed = 4 * sum(array.nbytes for array in model.snapshot().values()) + 2**20
+    free = shutil.disk_usage(out).free
+    if free < needed:
+        raise MinilmError(
+            f"--out {out} has {free / 1e6:.1f} MB free and the training needs {needed / 1e6:.1f} MB; "
+            "free the disk, or give another --out"
         )
 
 

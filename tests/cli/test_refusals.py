@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from click.testing import CliRunner
 
 from minilm import builtin
 from minilm.cli import command as minilm
+from minilm.cli import main
 from minilm.errors import MinilmError
 
 MAIN = [sys.executable, "-c", "import sys; sys.argv[0] = 'minilm'; from minilm.cli import main; main()"]
@@ -126,3 +128,63 @@ def test_the_folder_of_a_training_opens_as_its_model(tmp_path, named):
 
 def ran(*words):
     return subprocess.run([*MAIN, *words], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    ("line", "advice"),
+    [
+        ("generat", "Did you mean generate?"),
+        ("generate --temperature 0,8", "write 0.8, with a point"),
+        ("generate --temperature hot", "give a number such as 0.8"),
+        ("generate --model gpt2", "for a model of Hugging Face: --model hf:gpt2"),
+        ("generate --backend pytorch", "PyTorch is called torch here: --backend torch"),
+        ("train --out x --backend pytorch", "PyTorch is called torch here: --backend torch"),
+        ("generate --stages Greedy", "write Greedy()"),
+        ("generate --stages 'Temperature 0.8'", "write Temperature(0.8)"),
+        ("generate 'Once upon a time'", 'put the prompt in quotes: --prompt "Once upon a time"'),
+        ("generate --prompt Once upon a time", 'put the prompt in quotes: --prompt "Once upon a time"'),
+        ("compare my_lstm.py", "minilm compare reference my_lstm.py"),
+        ("compare torch tensorflow", "to compare frameworks: minilm compare"),
+        ("trace show book.txt", "it is no trace; make one with: minilm generate --trace run.jsonl"),
+    ],
+)
+def test_a_common_mistake_is_answered_with_the_line_to_type(line, advice, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("book.txt").write_text("Once upon a time\n")
+    Path("my_lstm.py").write_text("")
+    monkeypatch.setattr("sys.argv", ["minilm", *shlex.split(line)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    said = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert advice in said
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("words", [["inside", "gates"], ["score", "a"], ["trace", "sweep", "run"]])
+def test_another_ending_of_a_picture_is_refused_before_any_work(words):
+    done = CliRunner().invoke(minilm, [*words, "--plot", "x.pdf"])
+    assert str(done.exception).startswith("a picture is saved as .png or .svg, got 'x.pdf'")
+    assert done.output == ""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a shell of POSIX")
+def test_closed_streams_and_a_wrong_backend_of_matplotlib_are_no_traceback(tmp_path):
+    minilm_ = f"{shlex.quote(sys.executable)} -m minilm"
+    for line, code in (
+        ("stages 2>&-", 0),
+        ("score a 2>&-", 0),
+        ("debug generate --max-tokens 1 <&-", 0),
+        ("score a --plot x.png", 2),
+    ):
+        done = subprocess.run(
+            f"{minilm_} {line}",
+            shell=True,
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            env={**os.environ, "MPLBACKEND": "nonsense", "PYTHONPATH": str(Path(__file__).parents[2])},
+        )
+        assert done.returncode == code, (line, done.stderr)
+        assert "Traceback" not in done.stderr
+    assert "unset the variable MPLBACKEND" in done.stderr

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -78,6 +79,26 @@ def test_what_is_there_is_never_overwritten(tmp_path, text):
     assert (tmp_path / "out" / "thesis.txt").read_text() == "dear"
 
 
+def test_text_takes_several_files_after_one_flag(tmp_path):
+    for name in "abc":
+        (tmp_path / f"{name}.txt").write_text(TEXT)
+    files = [tmp_path / f"{name}.txt" for name in "abc"]
+    run("--text", *files, "--out", tmp_path / "out", "--steps", 1, *SMALL)
+    assert newest(tmp_path / "out" / "checkpoints").run["text"] == [str(file.resolve()) for file in files]
+
+
+def test_a_disk_that_is_too_small_is_refused_before_the_first_step(tmp_path, text, monkeypatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=10_000))
+    with pytest.raises(MinilmError, match=r"has 0\.0 MB free and the training needs"):
+        run(*text, "--out", tmp_path / "out", "--steps", 1, *SMALL)
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_out_that_cannot_be_made_is_refused_before_the_first_step(tmp_path, text):
+    with pytest.raises(MinilmError, match="cannot be written: Not a directory"):
+        run(*text, "--out", tmp_path / "text.txt" / "out", "--steps", 1, *SMALL)
+
+
 def test_a_text_that_changed_is_not_resumed_on(tmp_path, text):
     run(*text, "--out", tmp_path / "out", "--steps", 2, *SMALL)
     (tmp_path / "text.txt").write_text(TEXT + "more")
@@ -92,6 +113,11 @@ def test_a_text_that_changed_is_not_resumed_on(tmp_path, text):
         (["--minutes", "-1"], "above 0"),
         (["--minutes", "nan"], "above 0"),
         (["--resume"], "no checkpoint"),
+        (["--rate", "0"], "--rate must be a number above 0, got 0.0"),
+        (["--rate", "-1"], "--rate must be a number above 0, got -1.0"),
+        (["--clip", "inf"], r"--clip must be 0 \(none\) or a number above 0, got inf"),
+        (["--layers", "4"], "--layers goes from 1 to 3, got 4"),
+        (["--batch", "10000000000"], "--batch goes from 1 to 65536 rows, got 10000000000"),
         (["--text", "/nowhere.txt"], "does not exist"),
     ],
 )

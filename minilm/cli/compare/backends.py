@@ -10,6 +10,7 @@ import click
 
 from minilm.builtin import PROMPT
 from minilm.cli.options.request import takes
+from minilm.cli.options.text_files import TextCommand
 from minilm.comparison import ParityStep, TextPair, Verdict, judge_backends
 from minilm.comparison.prepare import Comparison, prepare_comparison
 from minilm.errors import MinilmError
@@ -68,8 +69,9 @@ class BackendsRequest:
 
 
 @click.command(
+    cls=TextCommand,
     epilog="Example: minilm compare backends --backends numpy,torch --steps 5\n\n\b\n"
-    "In Python: from minilm.comparison import prepare_comparison; prepare_comparison(steps=5).train()"
+    "In Python: from minilm.comparison import prepare_comparison; prepare_comparison(steps=5).train()",
 )
 @click.option(
     "--backends",

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import click
 
 from minilm.cli.compare.defaults import print_diagnosis
+from minilm.cli.options.picture import PictureFile
 from minilm.cli.options.request import takes
 from minilm.comparison.defaults import diagnose
 from minilm.comparison.defaults.ladder import LadderStep, apply_corrections, count_steps
@@ -50,7 +51,7 @@ class NativeRequest:
 )
 @click.argument("frameworks", default="torch,tensorflow", metavar="A,B")
 @click.option("--ladder", is_flag=True, help="Make them equal one correction at a time.")
-@click.option("--plot", metavar="FILE", help="Draw the ladder, as PNG or SVG.")
+@click.option("--plot", type=PictureFile(), metavar="FILE", help="Draw the ladder, as PNG or SVG.")
 @click.option("--steps", default=20, show_default=True, help="Training steps of a run.")
 @click.option("--dtype", default="float32", show_default=True, help="float32 or float64.")
 @click.option("--json", "as_lines", is_flag=True, help="Print JSON lines instead of a table.")

@@ -9,6 +9,7 @@ import click
 
 from minilm.builtin import PROMPT
 from minilm.cli.debug.loop import say
+from minilm.cli.options.picture import PictureFile
 from minilm.cli.options.request import takes
 from minilm.cli.options.stages import DEFAULT
 from minilm.cli.options.training import TimelineOptions, timeline_options
@@ -90,7 +91,12 @@ class DebugPromptRequest(TimelineOptions):
 @click.option(
     "--effect", "effects", multiple=True, type=int, metavar="STEP", help="Show what this update did."
 )
-@click.option("--plot", metavar="FILE", help="Draw gates over the training into a .png or .svg file.")
+@click.option(
+    "--plot",
+    type=PictureFile(),
+    metavar="FILE",
+    help="Draw gates over the training into a .png or .svg file.",
+)
 @click.option("--json", "as_lines", is_flag=True, help="Print JSON lines instead of tables.")
 @timeline_options
 @takes(DebugPromptRequest)

@@ -10,6 +10,7 @@ from minilm.cli.debug.loop import read_script, read_terminal, run_commands, say
 from minilm.cli.debug.train_inspect import INSPECT
 from minilm.cli.debug.train_navigate import NAVIGATE, TrainState, prompt_line
 from minilm.cli.options.request import takes
+from minilm.cli.options.text_files import TextCommand
 from minilm.cli.options.training import TimelineOptions, timeline_options
 from minilm.training.timeline.timeline import open_train_session
 
@@ -28,8 +29,9 @@ class DebugTrainRequest(TimelineOptions):
 
 
 @click.command(
+    cls=TextCommand,
     epilog="Example: minilm debug train --steps 40 --hidden 32\n\n\b\n"
-    "In Python: minilm.Training(steps=40, hidden=32).timeline().next()"
+    "In Python: minilm.Training(steps=40, hidden=32).timeline().next()",
 )
 @click.option("--script", metavar="FILE", help="Read the commands from a file, one a line, echoed.")
 @timeline_options

@@ -2,11 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+import click
 
 from minilm.errors import MinilmError
 
-__all__ = ["text_of_file"]
+__all__ = ["TextCommand", "text_of_file"]
+
+# The options that take several files after one flag.
+_FLAGS = ("--text", "--file")
+
+
+class TextCommand(click.Command):
+    """A command whose --text or --file takes several files after one flag, as a shell writes out `*.txt`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Write the flag before each of its files, then parse as usual."""
+        return super().parse_args(ctx, list(_repeat_flags(args)))
+
+
+def _repeat_flags(arguments: Sequence[str]) -> Iterator[str]:
+    """Yield the arguments, with the flag before every file.
+
+    >>> list(_repeat_flags(["--text", "a", "b", "-", "--steps", "3"]))
+    ['--text', 'a', '--text', 'b', '--text', '-', '--steps', '3']
+    """
+    flag, waits = "", False
+    for argument in arguments:
+        if argument in _FLAGS:
+            flag, waits = argument, True
+        elif argument.startswith("-") and argument != "-" and not waits:
+            flag = ""
+        elif flag:
+            if not waits:
+                yield flag
+            waits = False
+        yield argument
 
 
 def text_of_file(what: str, path: str | Path, encoding: str = "utf-8-sig") -> str:

@@ -16,7 +16,10 @@ __all__ = ["TimelineOptions", "timeline_options", "training_options"]
 
 _OPTIONS = (
     click.option(
-        "--text", multiple=True, metavar="FILE", help="UTF-8 text; may be repeated; stories by default."
+        "--text",
+        multiple=True,
+        metavar="FILE ...",
+        help="UTF-8 files, folders, patterns in quotes, or - for standard input; stories by default.",
     ),
     click.option(
         "--backend", type=click.Choice(list(BACKENDS)), help="torch by default, where it is installed."

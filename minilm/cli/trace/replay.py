@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import click
 
+from minilm.cli.options.picture import PictureFile
 from minilm.cli.options.request import takes
 from minilm.faces import text
 from minilm.faces.trace import replay_line, sweep_table
@@ -111,7 +112,13 @@ class SweepRequest:
     "--to", "high", type=float, help="The last value: 2 for a Temperature, 1 for shares, 40 for counts."
 )
 @click.option("--values", "count", default=11, show_default=True, help="How many values.")
-@click.option("--plot", "picture", metavar="PICTURE", help="Draw one step into this .png or .svg file.")
+@click.option(
+    "--plot",
+    "picture",
+    type=PictureFile(),
+    metavar="PICTURE",
+    help="Draw one step into this .png or .svg file.",
+)
 @click.option("--step", default=1, show_default=True, help="The step to draw, from 1.")
 @click.option("--json", "as_lines", is_flag=True, help="Print the rows as JSON lines.")
 @takes(SweepRequest)
