@@ -147,6 +147,9 @@ def student_lines(verdict: StudentVerdict) -> str:
         lines.append(f"to fix: {verdict.guess.mend}")
     elif not verdict.equal and verdict.reference == "the reference":
         lines.append("no known mistake makes them equal; begin with the quantity named above")
+    if len(verdict.functions) > 1:
+        lines.append(f"functions that were run: {', '.join(verdict.functions)}")
+    lines += [f"not compared: {note}" for note in verdict.not_run]
     return "\n".join(lines)
 
 

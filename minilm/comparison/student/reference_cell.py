@@ -1,7 +1,7 @@
 """One LSTM layer in float64, and the ways in which a student's often differs from it.
 
-The default Variant is the reference. It is written once more from the formulas (Hochreiter and Schmidhuber,
-1997; forget gate of Gers et al., 2000), so that it shares no line with any backend:
+The default Variant (variant.py) is the reference. It is written once more from the formulas (Hochreiter and
+Schmidhuber, 1997; forget gate of Gers et al., 2000), so that it shares no line with any backend:
 
     i, f, g, o = split(x_t W + h_{t-1} U + b)
     c_t = sigmoid(f) * c_{t-1} + sigmoid(i) * tanh(g)
@@ -11,22 +11,28 @@ The default Variant is the reference. It is written once more from the formulas 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 
+from minilm.comparison.student.layouts import Weights, rearrange_weights
+from minilm.comparison.student.variant import LETTERS, REFERENCE, Variant
 from minilm.records import Array
 
-__all__ = ["LETTERS", "REFERENCE", "Variant", "Weights", "run_cell"]
-
-LETTERS = "ifgo"
-
-# kernel (E, 4H), recurrent (H, 4H), bias (4H,)
-Weights = tuple[Array, Array, Array]
+__all__ = ["ACTIVATIONS", "run_cell"]
 
 
 def _sigmoid(z: Array) -> Array:
     return 1 / (1 + np.exp(-z))
+
+
+def _softmax(z: Array) -> Array:
+    weights = np.exp(z - z.max(axis=-1, keepdims=True))
+    return weights / weights.sum(axis=-1, keepdims=True)
+
+
+def _normalize(z: Array) -> Array:
+    return (z - z.mean(axis=-1, keepdims=True)) / np.sqrt(z.var(axis=-1, keepdims=True) + 1e-5)
 
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
@@ -34,120 +40,174 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "tanh": np.tanh,
     "none": lambda z: z,
     "relu": lambda z: np.maximum(z, 0),
+    "softmax": _softmax,
     "hard_sigmoid": lambda z: np.clip(z / 6 + 0.5, 0, 1),
+    "hard_sigmoid_0.2": lambda z: np.clip(0.2 * z + 0.5, 0, 1),
+    "hard_tanh": lambda z: np.clip(z, -1, 1),
+    "softsign": lambda z: z / (1 + np.abs(z)),
+    "sigmoid(-z)": lambda z: _sigmoid(-z),
+    "sigmoid(2z)": lambda z: _sigmoid(2 * z),
+    "sigmoid_twice": lambda z: _sigmoid(_sigmoid(z)),
+    "sigmoid_slope": lambda z: _sigmoid(z) * (1 - _sigmoid(z)),
+    "tanh_twice": lambda z: np.tanh(np.tanh(z)),
+    "tanh_slope": lambda z: 1 - np.tanh(z) ** 2,
+    "tanh(sigmoid)": lambda z: np.tanh(_sigmoid(z)),
+    "normalized": lambda c: np.tanh(_normalize(c)),
 }
 
-# The new cell from i, f, g and the old cell; the first formula is the right one.
-CELLS: dict[str, Callable[[Array, Array, Array, Array], Array]] = {
-    "f*c + i*g": lambda i, f, g, c: f * c + i * g,
-    "c + i*g": lambda i, f, g, c: c + i * g,
-    "f*c + g": lambda i, f, g, c: f * c + g,
-    "(1-i)*c + i*g": lambda i, f, g, c: (1 - i) * c + i * g,
-    "(1-f)*c + i*g": lambda i, f, g, c: (1 - f) * c + i * g,
-    "f*c + (1-f)*g": lambda i, f, g, c: f * c + (1 - f) * g,
-    "f*(c + i*g)": lambda i, f, g, c: f * (c + i * g),
-    "tanh(f*c + i*g)": lambda i, f, g, c: np.tanh(f * c + i * g),
+# The new cell from i, f, g, the old cell and the old hidden state; the first formula is the right one.
+CELLS: dict[str, Callable[[Array, Array, Array, Array, Array], Array]] = {
+    "f*c + i*g": lambda i, f, g, c, h: f * c + i * g,
+    "c + i*g": lambda i, f, g, c, h: c + i * g,
+    "i*g": lambda i, f, g, c, h: i * g,
+    "f*c": lambda i, f, g, c, h: f * c,
+    "f*c + g": lambda i, f, g, c, h: f * c + g,
+    "f*c + i": lambda i, f, g, c, h: f * c + i,
+    "f*c - i*g": lambda i, f, g, c, h: f * c - i * g,
+    "f*c + i + g": lambda i, f, g, c, h: f * c + i + g,
+    "f + i*g": lambda i, f, g, c, h: f + i * g,
+    "f*h + i*g": lambda i, f, g, c, h: f * h + i * g,
+    "f*c + i*g + h": lambda i, f, g, c, h: f * c + i * g + h,
+    "(1-i)*c + i*g": lambda i, f, g, c, h: (1 - i) * c + i * g,
+    "(1-f)*c + i*g": lambda i, f, g, c, h: (1 - f) * c + i * g,
+    "f*c + (1-f)*g": lambda i, f, g, c, h: f * c + (1 - f) * g,
+    "f*(c + i*g)": lambda i, f, g, c, h: f * (c + i * g),
+    "tanh(f*c + i*g)": lambda i, f, g, c, h: np.tanh(f * c + i * g),
+    "normalized": lambda i, f, g, c, h: _normalize(f * c + i * g),
 }
 
-
-@dataclass(frozen=True)
-class Variant:
-    """The reference with some of its choices changed; every default is the reference's choice.
-
-    Attributes:
-        order: the gate as which each block of 4H is read.
-        blocks: False where the four gates of one unit are neighbours, instead of four blocks of H.
-        kernel: "given", or "reshaped" where it was reshaped instead of transposed.
-        recurrent: "given", "reshaped", or "transposed" where each block is transposed.
-        bias: how often the bias is added.
-        forget_bias: what is added to the forget gate besides the bias.
-        gates: the activation of i, f and o, a key of ACTIVATIONS.
-        g: the activation of the candidate g.
-        o: the activation of the output gate; "sigmoid" means that of `gates`.
-        output: the activation of the cell in h = o * tanh(c).
-        cell: the formula of the new cell, a key of CELLS.
-        carried: the parts of "hc" that the next step gets; the others are 0.
-        swap: "answer" where c is returned before h; "step" where the next step gets them in that order too.
-        late: True where h reads the cell before its update.
-        peephole: True where the cell is added to the gates.
-        backwards: True where the last input is read first.
-        start: the value of h and c before the first step.
-    """
-
-    order: str = LETTERS
-    blocks: bool = True
-    kernel: str = "given"
-    recurrent: str = "given"
-    bias: float = 1.0
-    forget_bias: float = 0.0
-    gates: str = "sigmoid"
-    g: str = "tanh"
-    o: str = "sigmoid"
-    output: str = "tanh"
-    cell: str = "f*c + i*g"
-    carried: str = "hc"
-    swap: str = ""
-    late: bool = False
-    peephole: bool = False
-    backwards: bool = False
-    start: float = 0.0
-
-
-REFERENCE = Variant()
+# The new hidden state from o, the activated cell and the cell; the first formula is the right one.
+HIDDENS: dict[str, Callable[[Array, Array, Array], Array]] = {
+    "o*tanh(c)": lambda o, activated, c: o * activated,
+    "tanh(c)": lambda o, activated, c: activated,
+    "o": lambda o, activated, c: o,
+    "o + tanh(c)": lambda o, activated, c: o + activated,
+    "tanh(o*c)": lambda o, activated, c: np.tanh(o * c),
+    "tanh(o)*c": lambda o, activated, c: np.tanh(o) * c,
+    "normalized": lambda o, activated, c: _normalize(o * activated),
+}
 
 
 def run_cell(inputs: Array, weights: Weights, variant: Variant = REFERENCE) -> dict[str, Array]:
     """Run inputs through one layer, from a state of 0.
 
+    A variant may mix the rows of a batch. "from row to row": a row begins with the state in which the row
+    before it ended. "batch first": axis 0 is read as the time. "view input", "view output", "view both":
+    reshape in the place of transpose. "zero": row 0 is 0. "first": every row is row 0.
+
     Args:
-        inputs: (T, E).
+        inputs: (B, T, E).
         weights: kernel (E, 4H), recurrent (H, 4H) and bias (4H,).
         variant: the reference, or one changed version of it.
 
     Returns:
-        i, f, g, o, cell and hidden, (T, H) each.
+        i, f, g, o, cell and hidden, (B, T, H) each.
     """
-    kernel, recurrent, bias = _rearrange(weights, variant)
-    hidden = cell = np.full(recurrent.shape[0], variant.start)
-    rows: dict[str, list[Array]] = {name: [] for name in (*LETTERS, "cell", "hidden")}
-    for x in inputs[::-1] if variant.backwards else inputs:
-        # z = x_t W + h_{t-1} U + b
-        z = x @ kernel + hidden @ recurrent + variant.bias * bias
-        gates = _open_gates(z, cell, variant)
-        # c_t = f * c_{t-1} + i * g
-        after = CELLS[variant.cell](gates["i"], gates["f"], gates["g"], cell)
-        # h_t = o * tanh(c_t)
-        activated = ACTIVATIONS[variant.output](cell if variant.late else after)
-        answer = {"cell": after, "hidden": gates["o"] * activated}
-        if variant.swap:
-            answer = {"cell": answer["hidden"], "hidden": after}
-        for name, value in (gates | answer).items():
-            rows[name].append(value)
-        state = answer if variant.swap != "answer" else {"cell": answer["hidden"], "hidden": answer["cell"]}
-        hidden = state["hidden"] if "h" in variant.carried else np.zeros_like(hidden)
-        cell = state["cell"] if "c" in variant.carried else np.zeros_like(cell)
-    return {name: np.array(values) for name, values in rows.items()}
+    if variant.rows == "apart":
+        return _run_rows(inputs, weights, variant)
+    rows, steps, _ = inputs.shape
+    single = replace(variant, rows="apart")
+    if variant.rows == "from row to row":
+        found = run_cell(inputs.reshape(1, rows * steps, -1), weights, single)
+        return {name: array.reshape(rows, steps, -1) for name, array in found.items()}
+    if variant.rows == "batch first":
+        found = run_cell(inputs.swapaxes(0, 1), weights, single)
+        return {name: array.swapaxes(0, 1) for name, array in found.items()}
+    if variant.rows in ("view input", "view both"):
+        inputs = inputs.reshape(steps, rows, -1).swapaxes(0, 1)
+    found = run_cell(inputs, weights, single)
+    if variant.rows in ("view output", "view both"):
+        return {name: array.swapaxes(0, 1).reshape(rows, steps, -1) for name, array in found.items()}
+    if variant.rows == "zero":
+        return {name: np.concatenate([0 * array[:1], array[1:]]) for name, array in found.items()}
+    if variant.rows == "first":
+        return {name: np.repeat(array[:1], rows, axis=0) for name, array in found.items()}
+    return found
 
 
-def _open_gates(z: Array, cell: Array, variant: Variant) -> dict[str, Array]:
-    """Split z (4H,) into i, f, g and o, (H,) each, after their activations."""
-    blocks = np.split(z, 4) if variant.blocks else list(z.reshape(-1, 4).T)
-    parts = dict(zip(variant.order, blocks, strict=True))
-    parts["f"] = parts["f"] + variant.forget_bias
-    if variant.peephole:
-        parts |= {letter: parts[letter] + cell for letter in "ifo"}
-    o = variant.o if variant.o != "sigmoid" else variant.gates
-    names = {"i": variant.gates, "f": variant.gates, "g": variant.g, "o": o}
-    return {letter: ACTIVATIONS[name](parts[letter]) for letter, name in names.items()}
+def _run_rows(inputs: Array, weights: Weights, variant: Variant) -> dict[str, Array]:
+    """Run every row of inputs (B, T, E) by itself."""
+    arranged = rearrange_weights(weights, variant)
+    zero = np.zeros((len(inputs), len(arranged[1])))
+    hidden = zero + variant.start * ("h" in variant.start_of)
+    cell = zero + variant.start * ("c" in variant.start_of)
+    found: dict[str, list[Array]] = {name: [] for name in (*LETTERS, "cell", "hidden")}
+    for x in inputs.swapaxes(0, 1)[:: -1 if variant.backwards else 1]:
+        if variant.swap == "arguments":
+            hidden, cell = cell, hidden
+        step = _run_step(x, hidden, cell, arranged, variant)
+        if variant.swap in ("answer", "step"):
+            step |= {"cell": step["hidden"], "hidden": step["cell"]}
+        for name, value in step.items():
+            found[name].append(value)
+        if variant.swap == "answer":
+            step |= {"cell": step["hidden"], "hidden": step["cell"]}
+        hidden = step["hidden"] if "h" in variant.carried else zero
+        cell = step["cell"] if "c" in variant.carried else zero
+    arrays = {name: np.array(values)[:: -1 if variant.flipped else 1] for name, values in found.items()}
+    if variant.shift:
+        arrays["hidden"] = np.concatenate([zero[None], arrays["hidden"][:-1]])
+    return {name: array.swapaxes(0, 1) for name, array in arrays.items()}
 
 
-def _rearrange(weights: Weights, variant: Variant) -> Weights:
-    """Return the weights as a student's wrong layout would read them."""
+def _run_step(x: Array, hidden: Array, cell: Array, weights: Weights, variant: Variant) -> dict[str, Array]:
+    """Return i, f, g, o, the new cell and the new hidden state, (B, H) each, for x (B, E)."""
+    gates = _open_gates(x, hidden, cell, weights, variant)
+    # c_t = f * c_{t-1} + i * g
+    after = CELLS[variant.cell](gates["i"], gates["f"], gates["g"], cell, hidden)
+    if variant.cell_clip < np.inf:
+        after = np.clip(after, -variant.cell_clip, variant.cell_clip)
+    if variant.o_reads == "tanh(c)":
+        gates["o"] = _open_gates(x, np.tanh(after), cell, weights, variant)["o"]
+    if "O" in variant.peephole:
+        z = _add_up(x, hidden, cell, weights, variant)
+        gates["o"] = ACTIVATIONS[variant.o or variant.gates](_split(z, variant)["o"] + after)
+    # h_t = o * tanh(c_t)
+    seen = cell if variant.late else after
+    activated = ACTIVATIONS[variant.output](seen)
+    return gates | {"cell": after, "hidden": HIDDENS[variant.hidden](gates["o"], activated, seen)}
+
+
+def _add_up(x: Array, hidden: Array, cell: Array, weights: Weights, variant: Variant) -> Array:
+    """Return z = x_t W + h_{t-1} U + b, (B, 4H)."""
     kernel, recurrent, bias = weights
-    if variant.kernel == "reshaped":
-        kernel = kernel.reshape(kernel.shape[::-1]).T
-    if variant.recurrent == "reshaped":
-        recurrent = recurrent.reshape(recurrent.shape[::-1]).T
-    if variant.recurrent == "transposed":
-        recurrent = np.concatenate([block.T for block in np.split(recurrent, 4, axis=1)], axis=1)
-    return kernel, recurrent, bias
+    if variant.recurrent_reads != "h":
+        hidden = cell if variant.recurrent_reads == "c" else hidden + cell
+    if variant.joined == "xh":
+        z = x @ kernel + hidden @ recurrent
+    elif variant.joined == "hx":
+        z = np.concatenate([hidden, x], axis=-1) @ np.concatenate([kernel, recurrent])
+    else:
+        z = np.concatenate([x, hidden], axis=-1) @ np.concatenate([recurrent, kernel])
+    z = z if variant.bias_after else z + variant.bias * bias
+    return _normalize(z) if variant.norm == "z" else z
+
+
+def _split(z: Array, variant: Variant) -> dict[str, Array]:
+    """Return the blocks of z (B, 4H) by the letter of the gate as which each is read."""
+    size = z.shape[-1] // 4
+    # Four blocks of H, or H groups of four.
+    blocks = (
+        [z[:, k * size : (k + 1) * size] for k in range(4)]
+        if variant.blocks
+        else [z[:, k::4] for k in range(4)]
+    )
+    return dict(zip(variant.order if variant.ordered == "all" else LETTERS, blocks, strict=True))
+
+
+def _open_gates(x: Array, hidden: Array, cell: Array, weights: Weights, variant: Variant) -> dict[str, Array]:
+    """Return i, f, g and o, (B, H) each, after their activations."""
+    parts = _split(_add_up(x, hidden, cell, weights, variant), variant)
+    if variant.norm == "gates":
+        parts = {letter: _normalize(part) for letter, part in parts.items()}
+    parts["f"] = parts["f"] + variant.forget_bias
+    parts |= {letter: parts[letter] + cell for letter in variant.peephole if letter in parts}
+    if variant.clip < np.inf:
+        parts = {letter: np.clip(part, -variant.clip, variant.clip) for letter, part in parts.items()}
+    gates = variant.gates
+    names = {"i": variant.i or gates, "f": variant.f or gates, "g": variant.g, "o": variant.o or gates}
+    opened = {letter: ACTIVATIONS[name](parts[letter]) for letter, name in names.items()}
+    if variant.bias_after:
+        biases = _split(weights[2][None], variant)
+        return {letter: value + variant.bias * biases[letter] for letter, value in opened.items()}
+    return opened
