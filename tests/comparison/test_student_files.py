@@ -142,6 +142,15 @@ def test_another_answer_is_refused_with_what_to_do(answer, message, tmp_path):
 
 
 NAMED = [
+    (
+        changed(
+            LSTM,
+            ("def lstm(", "state = [np.zeros(4), np.zeros(4)]\ndef lstm("),
+            ("h = np.zeros(4); c = np.zeros(4)", "h, c = state"),
+            ("RETURN", "state[:] = h, c\n    return hs"),
+        ),
+        "the state of the last call is kept",
+    ),
     # case 18
     (changed(BY_HAND, ("torch.stack(hs, 1)", "torch.stack(hs).view(rows, steps, -1)")), "the rows are mixed"),
     (
@@ -204,7 +213,7 @@ NAMED = [
             ),
             ("        return torch", "        self.state = h, c\n        return torch"),
         ),
-        "the state of the last call is forgotten",
+        "the state of the last call is kept",
     ),
     (
         changed(
@@ -225,10 +234,10 @@ NAMED = [
         "the embedding of id 0 is zero",
     ),
     (changed(NET, ("self.emb(ids)", "self.emb(ids) * 3 ** 0.5")), "multiplied by the root of E"),
-    (changed(NET, ("; self.lstm.bias_hh_l0.zero_()", "")), "lstm.bias_hh_l0 is not left at random values"),
+    (changed(NET, ("; self.lstm.bias_hh_l0.zero_()", "")), "lstm.bias_hh_l0 is left at random values"),
     (
         changed(BY_HAND, ("torch.stack(hs, 1)", "torch.dropout(torch.stack(hs, 1), 0.5, True)")),
-        "nothing is random",
+        "so something is random",
     ),
     (
         changed(
@@ -284,6 +293,24 @@ def test_a_mistake_is_found_and_named(text, said, tmp_path):
     assert not verdict.equal
     assert verdict.guess is not None, verdict.sentence
     assert said in verdict.sentence
+
+
+def test_a_mask_of_keras_skips_id_0(tmp_path):
+    pytest.importorskip("tensorflow")
+    text = """import keras
+def make_model(weights):
+    ids = keras.Input((None,), dtype="int32")
+    values = keras.layers.Embedding(7, 3, mask_zero=True)(ids)
+    values = keras.layers.LSTM(4, return_sequences=True)(values)
+    net = keras.Model(ids, keras.layers.Dense(7)(values))
+    names = "embedding", "lstm.0.kernel", "lstm.0.recurrent", "lstm.0.bias", "head.kernel", "head.bias"
+    arrays = [weights[name].numpy() for name in names]
+    for layer, size in zip([one for one in net.layers if one.weights], (1, 3, 2)):
+        layer.set_weights(arrays[:size])
+        arrays = arrays[size:]
+    return net
+"""
+    assert "the steps of id 0 are skipped" in judge(tmp_path, text).sentence
 
 
 def test_the_state_of_one_row_does_not_reach_the_next(tmp_path):

@@ -129,7 +129,7 @@ def run_model(arrays: Mapping[str, Array], ids: Array, variant: Variant = REFERE
     if variant.zero_id >= 0:
         table[int(variant.zero_id)] = 0
     inputs = table[(ids + int(variant.ids)) % len(table)]
-    computed = run_cell(inputs, layer, variant)
+    computed = run_cell(inputs, layer, variant, ids == 0 if variant.masked else None)
     kernel = exact["head.kernel"]
     if variant.head == "reshaped":
         kernel = kernel.reshape(kernel.shape[::-1]).T

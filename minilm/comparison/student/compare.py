@@ -111,7 +111,11 @@ class StudentVerdict:
             names = " and ".join(part for part in (", ".join(self.compared[:-1]), self.compared[-1]) if part)
             return f"equal to {self.reference} at all {self.steps} steps: {names} within {self.tolerance:g}"
         found = f"{self.function}: {self.first}" if self.function else str(self.first)
-        return found if self.guess is None else f"{found}; equal to {self.reference} if {self.guess.said}"
+        if self.guess is None:
+            return found
+        # A mistake that is seen without a changed reference promises no equality.
+        promise = f"equal to {self.reference} if " if self.guess.changes else ""
+        return f"{found}; {promise}{self.guess.said}"
 
 
 def compare_student(file: str | Path, seconds: float = 60.0) -> StudentVerdict:

@@ -23,7 +23,7 @@ class Guess:
     """One mistake that a student may have made.
 
     Attributes:
-        said: the end of the sentence "equal to the reference if ...".
+        said: the end of the sentence "equal to the reference if ..."; without changes, a whole sentence.
         mend: how the student can fix it.
         changes: the fields of Variant that the mistake changes, with their values; empty for a mistake that
             is seen without them, such as numbers of float16.

@@ -88,7 +88,9 @@ HIDDENS: dict[str, Callable[[Array, Array, Array], Array]] = {
 }
 
 
-def run_cell(inputs: Array, weights: Weights, variant: Variant = REFERENCE) -> dict[str, Array]:
+def run_cell(
+    inputs: Array, weights: Weights, variant: Variant = REFERENCE, skipped: Array | None = None
+) -> dict[str, Array]:
     """Run inputs through one layer, from a state of 0.
 
     A variant may mix the rows of a batch. "from row to row": a row begins with the state in which the row
@@ -99,12 +101,13 @@ def run_cell(inputs: Array, weights: Weights, variant: Variant = REFERENCE) -> d
         inputs: (B, T, E).
         weights: kernel (E, 4H), recurrent (H, 4H) and bias (4H,).
         variant: the reference, or one changed version of it.
+        skipped: True at the steps (B, T) that leave the state as it is; None skips no step.
 
     Returns:
         i, f, g, o, cell and hidden, (B, T, H) each.
     """
     if variant.rows == "apart":
-        return _run_rows(inputs, weights, variant)
+        return _run_rows(inputs, weights, variant, skipped)
     rows, steps, _ = inputs.shape
     single = replace(variant, rows="apart")
     if variant.rows == "from row to row":
@@ -125,17 +128,23 @@ def run_cell(inputs: Array, weights: Weights, variant: Variant = REFERENCE) -> d
     return found
 
 
-def _run_rows(inputs: Array, weights: Weights, variant: Variant) -> dict[str, Array]:
+def _run_rows(inputs: Array, weights: Weights, variant: Variant, skipped: Array | None) -> dict[str, Array]:
     """Run every row of inputs (B, T, E) by itself."""
     arranged = rearrange_weights(weights, variant)
     zero = np.zeros((len(inputs), len(arranged[1])))
     hidden = zero + variant.start * ("h" in variant.start_of)
     cell = zero + variant.start * ("c" in variant.start_of)
     found: dict[str, list[Array]] = {name: [] for name in (*LETTERS, "cell", "hidden")}
-    for x in inputs.swapaxes(0, 1)[:: -1 if variant.backwards else 1]:
+    for t in range(inputs.shape[1])[:: -1 if variant.backwards else 1]:
         if variant.swap == "arguments":
             hidden, cell = cell, hidden
-        step = _run_step(x, hidden, cell, arranged, variant)
+        step = _run_step(inputs[:, t], hidden, cell, arranged, variant)
+        if skipped is not None:
+            keep = skipped[:, t, None]
+            step |= {
+                "hidden": np.where(keep, hidden, step["hidden"]),
+                "cell": np.where(keep, cell, step["cell"]),
+            }
         if variant.swap in ("answer", "step"):
             step |= {"cell": step["hidden"], "hidden": step["cell"]}
         for name, value in step.items():

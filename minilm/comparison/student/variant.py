@@ -55,6 +55,7 @@ class Variant:
         rows: "apart", or how the rows of a batch are mixed (run_cell).
         embedding_scale: what the embeddings are multiplied by.
         zero_id: the id whose embedding is 0; -1 for none.
+        masked: True where a step that reads id 0 leaves the state as it is.
         ids: what is added to each id.
         head_bias: how often the bias of the head is added.
         head_reads: "h", or "c", or an activation of h.
@@ -99,6 +100,7 @@ class Variant:
     rows: str = "apart"
     embedding_scale: float = 1.0
     zero_id: float = -1.0
+    masked: bool = False
     ids: float = 0.0
     head_bias: float = 1.0
     head_reads: str = "h"
