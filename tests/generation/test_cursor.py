@@ -106,6 +106,11 @@ def test_no_replacement_character_is_shown_before_its_bytes_are_complete(model, 
     assert cursor.text == "é→🙂"
 
 
+def test_from_half_a_character_the_text_goes_on_in_several_ways(model, codec):
+    half = start(model, codec, "x").advance(4 + 0xC3)
+    assert [half.advance(4 + byte).text for byte in (0xA9, 0xA8, 0xA9)] == ["é", "è", "é"]
+
+
 def test_a_text_ends_on_eos_stop_string_limit_or_full_context(model, codec):
     ids = chosen(run(model, codec))
     assert run(model, codec, eos_ids=[ids[4]])[-1].finish == "eos"
