@@ -218,7 +218,7 @@ def _latest(left: tuple[_Place, ...], window: int | None) -> tuple[_Place, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """What putting a text into a branch did to its ids.
+    """The change of a branch's ids by a text that was put in.
 
     Attributes:
         text: The text.

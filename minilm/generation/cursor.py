@@ -66,7 +66,7 @@ class Cursor:
 
     @property
     def context(self) -> Context:
-        """What the stages are told about this place."""
+        """The facts about this place that the stages are given."""
         return Context(self.ids, self.prompt_length, self.settings.eos_ids, self.settings.max_tokens)
 
     def peek(self, force: int | None = None) -> Step:

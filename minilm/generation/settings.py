@@ -15,7 +15,7 @@ __all__ = ["Settings", "bind", "throws_dice"]
 
 @dataclass(frozen=True)
 class Settings:
-    """What start() was told.
+    """The settings that start() was given.
 
     Attributes:
         stages: The sampling pipeline; words in it are ids of the codec.

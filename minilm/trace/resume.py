@@ -1,4 +1,4 @@
-"""Goes on from a saved trace: a model reads its ids again, and stands where the run ended, or at any step."""
+"""Goes on from a saved trace: a model reads its ids again, up to the end of the run or to any step of it."""
 
 from __future__ import annotations
 

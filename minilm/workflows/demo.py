@@ -139,7 +139,7 @@ class Start:
         return next(name for name in ("torch", "tensorflow", "numpy") if name in self.names)
 
     def rows(self) -> list[list[str]]:
-        """A parity table: heading, then a row for each framework against the first."""
+        """Return a parity table: a row of headings, then a row for each framework against the first."""
         first = self.names[0]
         count = len(self.steps[first])
         rows = [["framework", "loss 1", f"loss {count}", f"losses differ from {first}", "logits differ"]]
@@ -262,7 +262,7 @@ def _compare_texts(texts: Mapping[str, str]) -> str:
 
 
 def _free_folder(out: str | None) -> Path:
-    """The folder to make: the one named, which must be new, or the first of demo, demo-2, ..."""
+    """Return the folder to make: the one named, which must be new, or the first of demo, demo-2, ..."""
     if out is not None:
         if Path(out).exists():
             raise MinilmError(f"--out {out} exists already; name a new folder, or remove it")

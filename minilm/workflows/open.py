@@ -241,7 +241,7 @@ def wrap_net(net: Any, codec: TextCodec | None) -> Opened:
 
 
 def _folder_of(source: str | None) -> Path:
-    """The model folder that a source names: the built-in one, the folder itself, or a training's model."""
+    """Return the model folder that a source names: the built-in one, itself, or the model of a training."""
     if source is None:
         return builtin.folder()
     if source.startswith("builtin:"):
@@ -267,7 +267,7 @@ def _open_hugging_face(source: str, device: str, dtype: str) -> Opened:
 
 
 def _eos_ids(model: Any, codec: TextCodec) -> tuple[int, ...]:
-    """The ids that end a text: those of the model's generation settings, then the tokenizer's."""
+    """Return the ids that end a text: those of the model's generation settings, then the tokenizer's."""
     found: int | Sequence[int] | None = model.net.generation_config.eos_token_id
     listed = [] if found is None else [found] if isinstance(found, int) else list(found)
     if "eos" in codec.special_ids:

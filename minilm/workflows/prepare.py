@@ -302,7 +302,7 @@ def _corpus_of(request: TrainingRequest, settings: Settings) -> Corpus:
 
 
 def _settings(request: TrainingRequest, corpus: Corpus) -> Settings:
-    """The settings of a new training: what is asked for, else what is usual for such a text."""
+    """Return the settings of a new training: what is asked for, else what is usual for such a text."""
     usual = asdict(builtin.RECIPE if corpus.whole else FILES)
     asked = {name: value for name, value in asdict(request).items() if value is not None}
     return Settings(
@@ -344,7 +344,7 @@ def _prepare(
 
 
 def _agreed(prepared: Prepared) -> Prepared:
-    """The same training in every worker, with as many steps as the first one plans."""
+    """Return the training with as many steps as the first worker plans, once all workers have the same."""
     own = ("text", "steps", "seconds", "spent")
     facts = (
         {name: value for name, value in prepared.settings.to_json().items() if name not in own},
@@ -371,7 +371,7 @@ def _full_paths(paths: Iterable[str]) -> tuple[str, ...]:
 
 
 def _digest(corpus: Corpus) -> str:
-    """A digest of all documents, 32 hexadecimal digits."""
+    """Return a digest of all documents, 32 hexadecimal digits."""
     digest = hashlib.blake2b(digest_size=16)
     for text in corpus.train + corpus.held_out:
         digest.update(f"{len(text)}\n{text}".encode())

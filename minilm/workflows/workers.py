@@ -74,7 +74,7 @@ def share_number(model: Trainable) -> Callable[[int], int]:
 
 
 def _fingerprint(model: Trainable, tokenizer_bytes: bytes, facts: Any) -> int:
-    """63 bits of all that a step depends on."""
+    """Return 63 bits that depend on all that a step depends on."""
     digest = hashlib.blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=8)
     digest.update(tokenizer_bytes)
     for _, array in sorted(model.snapshot().items()):

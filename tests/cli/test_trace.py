@@ -265,8 +265,13 @@ def test_sweep_gives_a_table_and_a_picture(run, tmp_path):
     assert f"step {parted + 1}, with " in output
 
 
+def test_the_last_step_of_a_run_can_be_drawn(run):
+    assert run("sweep run.jsonl --values 2 --plot map.svg --step 6")[0] == 0
+    assert run("sweep run.jsonl --values 2 --plot map.svg --step 7")[0] == 2
+
+
 @pytest.mark.parametrize(
-    ("knob", "first", "last", "count"),
+    ("stage", "first", "last", "count"),
     [
         ("Temperature", "0.1", "2", 11),
         ("TopP", "0.1", "1", 11),
@@ -274,8 +279,8 @@ def test_sweep_gives_a_table_and_a_picture(run, tmp_path):
         ("TopK", "1", "40", 11),
     ],
 )
-def test_a_sweep_needs_no_ends_whatever_it_turns(run, knob, first, last, count):
-    code, output = run(f"sweep run.jsonl --over {knob}")
+def test_a_sweep_needs_no_ends_whatever_it_varies(run, stage, first, last, count):
+    code, output = run(f"sweep run.jsonl --over {stage}")
     values = [line.split()[0] for line in output.splitlines()[1:]]
     assert code == 0
     assert (values[0], values[-1], len(values)) == (first, last, count)

@@ -95,9 +95,9 @@ def prepared(tmp_path):
 
 
 def test_workers_go_on_only_where_all_have_the_same_run(prepared, monkeypatch):
-    """What each worker holds against the others is 63 bits of text, settings, tokenizer and weights."""
+    """Each worker compares 63 bits of its text, settings, tokenizer and weights with the others'."""
     distributed = pytest.importorskip("minilm.backends.torch.distributed")
-    text, held = "the cat sat on the mat.\n", []
+    text, compared = "the cat sat on the mat.\n", []
     runs = [
         prepared(text),
         prepared(text),
@@ -110,11 +110,11 @@ def test_workers_go_on_only_where_all_have_the_same_run(prepared, monkeypatch):
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setattr(distributed, "from_first", lambda steps, _: steps + 5)
-    monkeypatch.setattr(distributed, "all_equal", lambda number, _: held.append(number) or True)
+    monkeypatch.setattr(distributed, "all_equal", lambda number, _: compared.append(number) or True)
     assert [_agreed(run).settings.steps for run in runs] == [25] * 7
-    assert held[0] == held[1]
-    assert len(set(held)) == 6
-    assert all(0 <= number < 2**63 for number in held)
+    assert compared[0] == compared[1]
+    assert len(set(compared)) == 6
+    assert all(0 <= number < 2**63 for number in compared)
     monkeypatch.setattr(distributed, "all_equal", lambda *_: False)
     with pytest.raises(MinilmError, match="different texts, settings or checkpoints"):
         _agreed(runs[0])

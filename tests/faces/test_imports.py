@@ -1,4 +1,4 @@
-"""What showing a record loads; which room may import which is held by test_import_floors.py."""
+"""What is loaded to show a record; which package may import which is in test_import_layers.py."""
 
 import subprocess
 import sys

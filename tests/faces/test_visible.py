@@ -1,4 +1,4 @@
-"""Visible text, held to Python's own idea of what can be printed."""
+"""Visible text; the oracle is what Python itself can print."""
 
 import ast
 

@@ -58,7 +58,7 @@ def test_perplexity_per_byte_counts_the_bytes_of_the_text(model, codec):
 
 
 def test_a_text_longer_than_the_context_is_read_in_windows_that_overlap_by_half(codec):
-    """Every token stands on its window's tokens alone, half a window at least once the first is full."""
+    """A token is scored after its window's tokens alone: half a window or more, once the first is full."""
     whole = backends.create("numpy", ModelConfig(260, 16, 24, seed=3), "float64")
 
     class Short:

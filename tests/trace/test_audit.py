@@ -46,7 +46,7 @@ def decision(change):
 
 
 def change_chosen(name, by):
-    """The chosen token's field, in both places where it stands."""
+    """A field of the chosen token, in both places that have it."""
 
     def change(d):
         for c in [d["chosen"], *(c for c in d["candidates"] if c["id"] == d["chosen"]["id"])]:
@@ -165,7 +165,7 @@ def test_a_lie_is_named_with_its_line_and_identity(record, identity):
         (11, lambda line: line["end"].update(finish="eos"), "finish of the end"),
     ],
 )
-def test_every_number_owes_something_to_the_others(record, line, edit, words):
+def test_every_number_is_checked_against_others(record, line, edit, words):
     found = edited(record(), line, edit)
     assert any(re.search(words, v.what) for v in found), found
 
@@ -268,7 +268,7 @@ def test_the_odd_distributions_of_an_honest_run_pass(tmp_path, codec, logits, st
 
 
 def test_a_long_trace_is_checked_line_by_line(record):
-    """What is held is a line and the ids, not the file."""
+    """The audit keeps a line and the ids in memory, not the file."""
     path = record()
     rows = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join([rows[0], rows[1], *rows[2:10] * 150]))
@@ -276,6 +276,6 @@ def test_a_long_trace_is_checked_line_by_line(record):
     tracemalloc.start()
     for _ in check_trace(path):
         pass
-    held = tracemalloc.get_traced_memory()[1]
+    peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert held < path.stat().st_size / 4
+    assert peak < path.stat().st_size / 4

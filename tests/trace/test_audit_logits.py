@@ -1,4 +1,4 @@
-"""What a trace says is held against its stored logits, where the lines alone cannot tell."""
+"""A trace is checked against its stored logits, which settle what its lines alone cannot."""
 
 import json
 
@@ -69,7 +69,7 @@ def test_a_trace_that_is_older_than_cuts_is_what_its_logits_give(record):
     assert check_replay(path).violations == ()
 
 
-def test_why_a_token_was_removed_is_held_against_the_logits(record):
+def test_why_a_token_was_removed_is_checked_against_the_logits(record):
     path = with_lie(
         record(stages="TopK(3)"), lambda d: d["candidates"][5]["removed_by"].update(why="it smelled bad")
     )
@@ -78,7 +78,7 @@ def test_why_a_token_was_removed_is_held_against_the_logits(record):
     assert "it smelled bad" in violation.what
 
 
-def test_fragile_is_held_against_the_logits_where_no_stage_has_a_cut(record):
+def test_fragile_is_checked_against_the_logits_where_no_stage_has_a_cut(record):
     path = with_lie(record(stages="Temperature(0.8)"), lambda d: d.update(fragile=not d["fragile"]))
     assert [violation.line for violation in check_replay(path).violations] == [4]
 

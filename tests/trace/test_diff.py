@@ -1,4 +1,4 @@
-"""The first step and the first stage where two runs part; every planted difference is found where it is."""
+"""The first step and stage where two runs differ; every planted difference is found at its place."""
 
 from dataclasses import replace
 
@@ -135,7 +135,7 @@ def test_numbers_within_the_tolerance_are_equal(record):
 
 
 def test_a_number_of_numpy_or_a_whole_one_is_a_number_like_others(record):
-    """A student's float32, and the 1 that another language writes for 1.0, are held to the tolerance."""
+    """A student's float32 and another language's 1 for 1.0 are compared within the tolerance."""
     step = read_trace(record()).steps[0]
     raw = step.decision.raw
     assert first_difference(changed(step, raw=replace(raw, entropy=np.float32(raw.entropy))), step) is None

@@ -1,4 +1,4 @@
-"""Same dice, other knobs: a run decided again from its logits alone, as the model would have done it."""
+"""The same dice and other stages: a run is decided again from its logits alone, as the model would do it."""
 
 from dataclasses import replace
 

@@ -27,7 +27,7 @@ def small(tmp_path, monkeypatch):
 
 
 def measured(folder, held_out):
-    """Nats per token of a saved model on stories of the held-out seed, each read whole, token by token."""
+    """Nats per token of a saved model on stories of the held-out seed, each of which is read whole."""
     model, codec = backends.load(folder, "numpy"), tokenizer.load(folder / "tokenizer.model")
     nats = []
     for told in stories(-1, held_out):

@@ -66,5 +66,5 @@ def command(request: DebugGenerateRequest) -> None:
 
 
 def _window(cursor: Cursor) -> int:
-    """How many places to keep: each holds its logits, so fewer of a large vocabulary."""
+    """Return how many places to keep. Each keeps its logits, so there are fewer with a large vocabulary."""
     return min(MOST_PLACES, max(1, LOGITS_BYTES // cursor.reading.logits.nbytes))

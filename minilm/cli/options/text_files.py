@@ -1,4 +1,4 @@
-"""Text that a user keeps in a file: a script, a schema, what shall be scored."""
+"""Reads text that a user keeps in a file: a script, a schema, a text to score."""
 
 from __future__ import annotations
 
@@ -43,9 +43,15 @@ def _repeat_flags(arguments: Sequence[str]) -> Iterator[str]:
 
 
 def text_of_file(what: str, path: str | Path, encoding: str = "utf-8-sig") -> str:
-    """The text of a file; what: how an error calls it. Raises MinilmError where it cannot be read.
+    """Return the text of a file.
 
-    encoding: utf-8, where a byte order mark belongs to the text.
+    Args:
+        what: What an error message calls the file, such as "--grammar".
+        path: The file.
+        encoding: How its bytes are read. The default drops a byte order mark; "utf-8" keeps it in the text.
+
+    Raises:
+        MinilmError: The file cannot be read, or is not UTF-8.
     """
     try:
         return Path(path).read_text(encoding=encoding)

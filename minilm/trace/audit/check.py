@@ -64,7 +64,7 @@ def check_trace(path: str | Path) -> Iterator[Violation]:
 
 @dataclass
 class _Run:
-    """What the next line is checked against: the first line, the last step, the ids and the text so far."""
+    """All that the next line is checked against: the first line, the last step, ids and text so far."""
 
     start: dict[str, Any] | None = None
     end: dict[str, Any] | None = None

@@ -30,7 +30,7 @@ _FIRST_LINE = 3
 
 @dataclass(frozen=True, slots=True)
 class ReplayAudit:
-    """What the logits say of a trace.
+    """The result of checking a trace against its logits.
 
     Attributes:
         violations: Every step that the logits decide differently.
