@@ -100,6 +100,8 @@ def main() -> None:
     try:
         with tokenizer_errors():
             code = command(standalone_mode=False)
+        # What is left in memory is written here, where an error becomes one line.
+        sys.stdout.flush()
     except NoArgsIsHelpError as error:
         # A group without a sub-command shows its help.
         error.show()

@@ -87,10 +87,14 @@ def test_a_closed_output_does_not_keep_the_trace_from_being_written(tmp_path):
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device here is always full")
-def test_a_full_disk_is_one_line():
+@pytest.mark.parametrize("words", [["generate", "--max-tokens", "1"], ["stages"]], ids=" ".join)
+def test_a_full_disk_is_one_line(words):
+    """Standard output has a buffer here, so that the end of a short text is written last of all."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     with open("/dev/full", "w") as full:
-        words = [*MAIN, "generate", "--max-tokens", "1"]
-        done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+        done = subprocess.run(
+            [*MAIN, *words], stdout=full, stderr=subprocess.PIPE, text=True, check=False, env=environment
+        )
     assert done.returncode == 2
     assert done.stderr == "minilm: The system refuses to read or write: No space left on device\n"
 
