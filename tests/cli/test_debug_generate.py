@@ -171,7 +171,8 @@ def test_a_path_prints_any_field(debug):
 
 
 @pytest.mark.parametrize(
-    "path", ["cursor.model._arrays", "cursor.__class__", "cursor.peek", "a b", "x[", "ids[9]"]
+    "path",
+    ["cursor.secret", "cursor.model._arrays", "cursor.__class__", "cursor.peek", "a b", "x[", "ids[9]"],
 )
 def test_a_path_reaches_fields_alone(path):
     class Thing:
