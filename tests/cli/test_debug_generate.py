@@ -219,6 +219,11 @@ def test_branches_are_listed_and_switched(debug):
     assert shown[7] == "0"
 
 
+def test_a_branch_with_the_same_dice_takes_the_same_step(debug):
+    shown = debug("n 2", "branch same", "n", "switch 0", "n", "back", "branch", "n")
+    assert shown[2] == shown[4] != shown[7]
+
+
 def test_a_breakpoint_pauses_and_says_why(debug):
     listed, ran, _, gone = debug("break index == 3", "c", "delete 1", "break")
     assert listed == "1  index == 3"

@@ -13,6 +13,7 @@ from minilm.training import fit
 from minilm.training.checkpoint import newest
 from minilm.workflows.prepare import _agreed
 from minilm.workflows.train import Training
+from minilm.workflows.workers import agree
 
 SMALL = ["--hidden", "8", "--embedding", "6", "--vocab-size", "300", "--batch", "2", "--json"]
 
@@ -118,3 +119,15 @@ def test_workers_go_on_only_where_all_have_the_same_run(prepared, monkeypatch):
     monkeypatch.setattr(distributed, "all_equal", lambda *_: False)
     with pytest.raises(MinilmError, match="different texts, settings or checkpoints"):
         _agreed(runs[0])
+
+
+def test_workers_with_different_tokenizers_are_told_from_each_other(prepared, monkeypatch):
+    distributed = pytest.importorskip("minilm.backends.torch.distributed")
+    compared, model = [], prepared("the cat sat on the mat.\n").model
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(distributed, "from_first", lambda steps, _: steps)
+    monkeypatch.setattr(distributed, "all_equal", lambda number, _: compared.append(number) or True)
+    for tokenizer_bytes in (b"one", b"one", b"two"):
+        assert agree(model, tokenizer_bytes, 20, {}) == 20
+    assert compared[0] == compared[1] != compared[2]
