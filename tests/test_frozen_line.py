@@ -16,6 +16,8 @@ from minilm.comparison.backends import train_side_by_side
 from minilm.comparison.defaults import small_net
 from minilm.comparison.defaults.ladder import LadderStep
 from minilm.comparison.lockstep import judge_lockstep, run_lockstep
+from minilm.comparison.prepare import Comparison
+from minilm.comparison.student.contract import Answers
 from minilm.comparison.training import follow_prompt, measure_update, visit_steps
 from minilm.doctor.museum import list_exhibits, open_exhibit
 from minilm.doctor.run import WatchedRun
@@ -115,6 +117,9 @@ def others():
         *list_exhibits(),
     )
     yield from train_side_by_side([model(), model()], [BATCHES.batch(0)])
+    weights = model().snapshot()
+    yield Comparison([model(), model()], CODEC, BATCHES, 3, 1e-3, 1.0, 0, CONFIG, weights)
+    yield Answers({"rows": {"h": np.zeros((2, 3, 4))}}, notes=["a note"])
     yield LadderStep("defaults", False, np.linspace(0, 1, 200), 0.1)
     yield small_net.Slices(0.5, np.zeros((7, 3)), np.zeros((7, 3, 5)), {"bias": np.zeros(24)})
     twins = list(run_lockstep([model(), model()], CODEC, " w5", max_tokens=3))

@@ -31,6 +31,7 @@ from minilm.comparison.student.answers import (
 from minilm.comparison.student.case import CASES, LARGE, USUAL, Case
 from minilm.difference import largest_difference
 from minilm.errors import MinilmError, first_line
+from minilm.frozen import one_line
 from minilm.records import Array
 
 __all__ = ["CONTRACT", "Answers", "Framework", "call_student", "make_template"]
@@ -83,6 +84,8 @@ class Answers:
     remade: dict[str, Array] = field(default_factory=dict)
     random: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+
+    __repr__ = one_line
 
 
 def call_student(names: Mapping[str, Any], framework: Framework) -> dict[str, Answers]:
