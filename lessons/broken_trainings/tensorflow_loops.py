@@ -300,13 +300,13 @@ class SoftmaxTwice(Loop):
         return Net(head=keras.layers.Dense(VOCAB_SIZE, activation="softmax"))
 
 
-class FrozenEmbedding(Loop):
-    """The embedding is not trainable, so it never learns."""
+class EmbeddingForgotten(Loop):
+    """The tape is not asked for the gradient of the embedding, so it never learns."""
 
     finding = "frozen_embedding"
 
-    def prepare_weights(self):
-        self.net.embedding.trainable = False
+    def weights(self):
+        return self.net.trainable_variables[1:]
 
 
 class SaturatedGates(Loop):

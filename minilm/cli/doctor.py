@@ -117,7 +117,10 @@ def command(request: DoctorRequest) -> None:
     The doctor runs your training file and watches its steps: minilm doctor --steps 50 train.py
 
     Options come before FILE.py; all words after it go to the file. The file runs with your rights, so only
-    run a file that you trust. The exit code is 1 where something was found.
+    run a file that you trust.
+
+    The exit code is 0 where nothing was found, 1 where something was found, and 2 where nothing was found but
+    loss, gradients or updates could not be looked at, or the file failed.
     """
     context = click.get_current_context()
     if context.invoked_subcommand:
@@ -125,11 +128,15 @@ def command(request: DoctorRequest) -> None:
     watching = doctor.Watching()
     watching.records = request.read_records()
     findings = watching.findings()
+    run = doctor.WatchedRun.of(watching.records)
     if request.as_lines:
         _print_json(findings)
     else:
-        console.write(findings_text(findings, watching.steps), sys.stdout)
-    context.exit(1 if findings else 0)
+        blind, notices = doctor.find_blind_checks(run), list(doctor.find_notices(run))
+        console.write(findings_text(findings, watching.steps, blind, len(doctor.CHECKS), notices), sys.stdout)
+    has_failed = run.ending is not None and run.ending.error
+    looked = doctor.has_core(run) and not has_failed
+    context.exit(1 if findings else 0 if looked else 2)
 
 
 @command.command(

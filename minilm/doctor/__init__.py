@@ -14,25 +14,31 @@ from contextlib import AbstractContextManager
 from importlib import import_module
 from typing import Any
 
-from minilm.doctor.checks import CHECKS, examine
+from minilm.doctor.checks import CHECKS, examine, find_blind_checks, find_notices, has_core
 from minilm.doctor.own_loop import attach
 from minilm.doctor.probes import probe
-from minilm.doctor.records import Finding, Observation, Probes, Record, StepDetails, load, save
+from minilm.doctor.records import Ending, Finding, Observation, Probes, Record, StepDetails, load, save
+from minilm.doctor.run import WatchedRun
 from minilm.doctor.watching import Enough, Watching
 
 __all__ = [
     "CHECKS",
+    "Ending",
     "Enough",
     "Finding",
     "Observation",
     "Probes",
     "Record",
     "StepDetails",
+    "WatchedRun",
     "Watching",
     "attach",
     "attach_tensorflow",
     "attach_torch",
     "examine",
+    "find_blind_checks",
+    "find_notices",
+    "has_core",
     "load",
     "probe",
     "save",

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,12 +23,15 @@ from minilm.numerics import log_softmax
 from minilm.records import Array, frozen_array
 
 __all__ = [
+    "LossCall",
     "digest_batch",
     "has_details",
     "measure_embedding_changes",
     "measure_saturation",
     "measure_step",
+    "name_kind",
     "share_continued",
+    "without_outputs",
 ]
 
 # Steps that get details: the first 3, and then every 25th.
@@ -65,12 +68,36 @@ def share_continued(previous: StepDetails | None, ids: Array) -> float | None:
     if previous is None:
         return None
     rows = ids.T if previous.time_first else ids
+    if previous.targets.shape[1:] in ((0,), (1,)) or rows.ndim != 2:
+        return None
     if len(previous.targets) != len(rows):
         return None
     return float((previous.targets[:, -1] == rows[:, 0]).mean())
 
 
-def measure_step(ids: Array, outputs: Array, gradient: Array, loss: float, **measured: Any) -> StepDetails:
+class LossCall(NamedTuple):
+    """What a loop hands to its loss function.
+
+    Attributes:
+        takes: What the loss function expects: "logits", "log-probabilities" or "probabilities".
+        gets: What it was given, in the same words.
+        targets: The targets, of any shape; None where they are no ids.
+    """
+
+    takes: str = ""
+    gets: str = ""
+    targets: Array | None = None
+
+
+def measure_step(
+    ids: Array,
+    outputs: Array,
+    gradient: Array,
+    loss: float,
+    call: LossCall | None = None,
+    precision: float = 1e-3,
+    **measured: Any,
+) -> StepDetails:
     """Return the details of a step. Arrays of a loop that has time first are swapped to (B, T).
 
     Args:
@@ -78,28 +105,38 @@ def measure_step(ids: Array, outputs: Array, gradient: Array, loss: float, **mea
         outputs: (B, T, V), what it answered: logits, probabilities or log-probabilities.
         gradient: (B, T, V), the gradient of the loss at the outputs.
         loss: The loss of the step.
+        call: What the loss function was given; None where its call was not seen.
+        precision: The relative error of the loss; larger than float32's for a loop in half precision.
         measured: Other fields of StepDetails that the caller has measured.
     """
+    call = call or LossCall()
     outputs, gradient = outputs.astype(np.float64), gradient.astype(np.float64)
+    mixed = gradient.reshape(gradient.shape[0], gradient.shape[2], gradient.shape[1])
     time_first = _is_next_id(ids.T, gradient.argmin(-1).T) and not _is_next_id(ids, gradient.argmin(-1))
     if time_first:
         ids, outputs, gradient = ids.T, outputs.swapaxes(0, 1), gradient.swapaxes(0, 1)
     size = np.abs(gradient).sum(-1)  # (B, T)
     # A position without a gradient is not in the loss.
     counts = size > 1e-9 * max(float(size.max()), 1e-30)
-    targets = np.where(counts, gradient.argmin(-1), -1)
+    named = _named_targets(gradient, call.targets, time_first)
+    targets = np.where(counts, gradient.argmin(-1) if named is None else named, -1)
     sums = {name: _distance_to_sum_of_1(outputs, axis) for name, axis in AXES.items()}
     kind = "logits"
-    if sums["vocabulary"] < 1e-3:
+    if sums["vocabulary"] < max(precision, 1e-3):
         kind = "probabilities" if outputs.min() >= 0 else "log-probabilities"
     weights, losses = _weights_and_losses(outputs, gradient, targets)
-    is_cross_entropy = bool(np.isclose((weights * losses).sum(), loss, rtol=1e-3))
+    is_cross_entropy = explained = bool(np.isclose((weights * losses).sum(), loss, rtol=precision))
     twice = kind == "probabilities" and is_cross_entropy
     if kind == "probabilities" and not twice:
         # For loss = -weight * ln(p[target]) the gradient at p[target] is -weight / p[target].
         p_target = _pick(outputs, targets)
         losses = -np.log(np.maximum(p_target, 1e-30))
         weights = -_pick(gradient, targets) * p_target
+        explained = bool(np.isclose((weights * losses).sum(), loss, rtol=precision))
+    if kind == "log-probabilities" and not is_cross_entropy:
+        # For loss = -weight * log_p[target] the gradient at log_p[target] is -weight.
+        losses, weights = -_pick(outputs, targets), -_pick(gradient, targets)
+        explained = bool(np.isclose((weights * losses).sum(), loss, rtol=precision))
     # A softmax is unchanged if all its logits grow by the same amount, so its gradients sum to 0.
     slope = float(np.abs(gradient.sum(-1)).sum() / max(size.sum(), 1e-30))
     return StepDetails(
@@ -112,8 +149,45 @@ def measure_step(ids: Array, outputs: Array, gradient: Array, loss: float, **mea
         sums=sums,
         slope=slope if kind == "logits" and not is_cross_entropy else 0.0,
         time_first=time_first,
+        takes=call.takes,
+        gets=call.gets,
+        reshaped=float(np.abs(mixed.sum(1)).sum() / max(size.sum(), 1e-30)),
+        explained=explained or named is not None,
         **measured,
     )
+
+
+def without_outputs(**measured: Any) -> StepDetails:
+    """Return the details of a step whose outputs could not be read: its updates and sizes alone."""
+    empty = np.zeros((0, 0))
+    ids = frozen_array(empty, np.int64)
+    return StepDetails(ids, ids, frozen_array(empty), frozen_array(empty), explained=False, **measured)
+
+
+def name_kind(outputs: Array, axis: int = -1) -> str:
+    """Return "probabilities", "log-probabilities" or "logits".
+
+    >>> name_kind(np.array([[0.25, 0.75]])), name_kind(np.array([[2.0, -1.0]]))
+    ('probabilities', 'logits')
+    """
+    if _distance_to_sum_of_1(outputs, axis) > 1e-2:
+        return "logits"
+    return "probabilities" if outputs.min() >= 0 else "log-probabilities"
+
+
+def _named_targets(gradient: Array, named: Array | None, time_first: bool) -> Array | None:
+    """Return the loss function's own targets (B, T); None where they are unknown or do not fit the gradients.
+
+    With label smoothing the smallest gradient of a well-learned position need not be the target's.
+    """
+    lowest = gradient.argmin(-1)
+    if named is None or named.size != lowest.size:
+        return None
+    given = named.reshape(lowest.T.shape).T if time_first else named.reshape(lowest.shape)
+    is_id = (given >= 0) & (given < gradient.shape[-1])
+    if not is_id.any() or (given == lowest)[is_id].mean() < 0.5:
+        return None
+    return np.where(is_id, given, lowest)
 
 
 def _is_next_id(ids: Array, targets: Array) -> bool:

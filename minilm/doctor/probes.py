@@ -13,7 +13,7 @@ from minilm.difference import largest_difference
 from minilm.doctor.records import Probes
 from minilm.records import Array
 
-__all__ = ["ReadLogits", "probe"]
+__all__ = ["ROUNDING", "ReadLogits", "probe"]
 
 ReadLogits = Callable[[Array], Array]
 
@@ -29,6 +29,7 @@ def probe(
     step: int = 1,
     padded: Array | None = None,
     reseed: Callable[[], None] = lambda: None,
+    rounding: float = ROUNDING,
 ) -> Probes:
     """Return how far logits change when later ids, other rows, the padding or nothing is changed.
 
@@ -42,7 +43,9 @@ def probe(
         step: The training step after which the model is probed.
         padded: (B, T) of bool, True where ids is padding; None where it has none.
         reseed: Resets the framework's random numbers, so that two readings draw the same ones.
+        rounding: The largest change that is still rounding; such a change is returned as 0.
     """
+    padded = np.zeros(ids.shape, bool) if padded is None else padded
 
     def read_reseeded(batch: Array) -> Array:
         reseed()
@@ -50,25 +53,45 @@ def probe(
 
     first, again = read_reseeded(ids), read_reseeded(ids)
     scale = max(1.0, float(np.abs(first).max()))
-    repeat = _change(first, again) / scale
-    if repeat > ROUNDING:
+
+    def as_share(change: float) -> float:
+        share = change / scale
+        return share if share > rounding else 0.0
+
+    repeat = as_share(_change(first, again))
+    if repeat:
         return Probes(step, repeat=repeat)
     # Read once more without resetting the random numbers.
-    chance = _change(first, np.asarray(read(ids), np.float64)) / scale
-    # A batch in which every id is another one.
-    other_ids = (ids + 1 + ids % 3) % vocab_size
-    padding = 0.0
-    if padded is not None and padded.any() and not padded.all():
-        changed = read_reseeded(np.where(padded, other_ids, ids))
-        padding = _change(first[~padded], changed[~padded]) / scale
+    chance = as_share(_change(first, np.asarray(read(ids), np.float64)))
+    other_ids = _choose_other_ids(ids, padded, vocab_size)
+    answers_each_id = first.shape[:2] == ids.shape
+    padding = future = 0.0
+    if answers_each_id and padded.any() and not padded.all():
+        changed = read_reseeded(np.where(padded, (ids + 1) % vocab_size, ids))
+        padding = _change(first[~padded], changed[~padded])
+    if answers_each_id:
+        future = _future_change(read_reseeded, ids, other_ids, first)
     return Probes(
         step,
-        future=_future_change(read_reseeded, ids, other_ids, first) / scale,
-        rows=_row_change(read_reseeded, ids, other_ids, first) / scale,
-        padding=padding,
+        future=as_share(future),
+        rows=as_share(_row_change(read_reseeded, ids, other_ids, first)),
+        padding=as_share(padding),
         repeat=repeat,
         chance=chance,
+        blind_to_future=not answers_each_id,
     )
+
+
+def _choose_other_ids(ids: Array, padded: Array, vocab_size: int) -> Array:
+    """Return a batch (B, T) in which every id is another one of the batch; padding stays where it is.
+
+    A net may compute masks and lengths from its padding, so no padding may come or go.
+    """
+    present = np.unique(ids[~padded])
+    if len(present) < 2:
+        return np.where(padded, ids, (ids + 1 + ids % 3) % vocab_size)
+    places = np.searchsorted(present, np.where(padded, present[0], ids))
+    return np.where(padded, ids, present[(places + 1 + places % 3) % len(present)])
 
 
 def _future_change(read: ReadLogits, ids: Array, other_ids: Array, logits: Array) -> float:

@@ -21,7 +21,7 @@ from minilm.frozen import one_line
 from minilm.records import Array, frozen_array
 from minilm.trace.json import as_json
 
-__all__ = ["Finding", "Observation", "Probes", "Record", "StepDetails", "load", "save"]
+__all__ = ["Ending", "Finding", "Observation", "Probes", "Record", "StepDetails", "load", "save"]
 
 SCHEMA = 1
 
@@ -73,6 +73,11 @@ class StepDetails:
         moved: For each id of the batch: (id, how often it occurs, largest change in its embedding).
         gates: By LSTM gate, the share of its values at an end of their range.
         time_first: True where the loop's arrays are (T, B); they are stored as (B, T).
+        takes: What the loss function expects: "logits", "log-probabilities", "probabilities" or "" (unknown).
+        gets: What the loss function was given, in the same words.
+        reshaped: How far the gradients are from a sum of 0 over V if the outputs are reshaped to (B, V, T).
+        explained: True where the targets are certain: the loss is the cross entropy of the outputs, or the
+            loss function was given them.
     """
 
     ids: Array
@@ -88,6 +93,10 @@ class StepDetails:
     moved: tuple[tuple[int, int, float], ...] = ()
     gates: Mapping[str, float] = field(default_factory=dict)
     time_first: bool = False
+    takes: str = ""
+    gets: str = ""
+    reshaped: float = 1.0
+    explained: bool = True
 
     __repr__ = one_line
 
@@ -115,6 +124,11 @@ class Observation:
         embedding: The name of the embedding's parameter; None where there is none.
         absent: Parameters that cannot get an update, and the reason for each.
         look: The step's details, on the steps that have them.
+        frozen: Parameters that the user has frozen (requires_grad or trainable is False).
+        passes: Number of backward passes before the update; more than 1 where gradients are accumulated.
+        sliced: True where the embedding's gradient reached the optimizer in slices; None if unknown.
+        clipped_early: True where the gradients were clipped only before backward.
+        unseen: Why the model's outputs could not be read; "" where they were, or were not wanted.
     """
 
     step: int
@@ -135,6 +149,11 @@ class Observation:
     embedding: str | None = None
     absent: Mapping[str, str] = field(default_factory=dict)
     look: StepDetails | None = None
+    frozen: tuple[str, ...] = ()
+    passes: int = 1
+    sliced: bool | None = None
+    clipped_early: bool = False
+    unseen: str = ""
 
     __repr__ = one_line
 
@@ -150,6 +169,8 @@ class Probes:
         padding: The change of real tokens' logits where the padding ids were replaced.
         repeat: The change where the same batch was read twice, with the same random numbers.
         chance: The change where the same batch was read twice, with new random numbers.
+        unseen: Why the model could not be probed; "" where it was.
+        blind_to_future: True where later ids could not be tested, because the net answers only once per row.
     """
 
     step: int
@@ -158,9 +179,28 @@ class Probes:
     padding: float = 0.0
     repeat: float = 0.0
     chance: float = 0.0
+    unseen: str = ""
+    blind_to_future: bool = False
 
 
-Record = Observation | Probes
+@dataclass(frozen=True)
+class Ending:
+    """How a watched run ended, where it did not end by itself.
+
+    Attributes:
+        step: The last training step that was seen; 1 where none was.
+        error: The error of the training file, or "" where its time was up.
+        seconds: The seconds after which it was stopped; 0 where it failed.
+    """
+
+    step: int
+    error: str = ""
+    seconds: int = 0
+
+
+Record = Observation | Probes | Ending
+
+TEXTS = ("unseen", "blind_to_future")
 
 # The arrays of StepDetails and their types.
 ARRAYS = {"ids": np.int64, "targets": np.int64, "weights": np.float64, "losses": np.float64}
@@ -175,7 +215,7 @@ def save(records: Iterable[Record], path: str | Path) -> None:
 
 
 def _to_line(record: Record) -> str:
-    kind = "probes" if isinstance(record, Probes) else "observation"
+    kind = {Probes: "probes", Ending: "ending"}.get(type(record), "observation")
     return json.dumps({"schema": SCHEMA, kind: as_json(record, _spell_float)}, allow_nan=False) + "\n"
 
 
@@ -210,8 +250,14 @@ def _from_json(line: dict[str, Any]) -> Record:
     if "probes" in line:
         values: dict[str, Any] = dict(line["probes"])
         _check_step(values)
-        return Probes(values.pop("step"), **{name: float(value) for name, value in values.items()})
+        texts = {name: values.pop(name) for name in TEXTS if name in values}
+        numbers = {name: float(value) for name, value in values.items() if name != "step"}
+        return Probes(values["step"], **numbers, **texts)
+    if "ending" in line:
+        _check_step(line["ending"])
+        return Ending(line["ending"]["step"], str(line["ending"]["error"]), int(line["ending"]["seconds"]))
     values = dict(line["observation"])
+    values["frozen"] = tuple(values.get("frozen", ()))
     for name in ("raw", "used", "after"):
         values[name] = values[name] and {key: float(value) for key, value in values[name].items()}
     values["loss"], values["leftover"] = float(values["loss"]), float(values["leftover"])
@@ -235,6 +281,7 @@ def _details_from_json(values: dict[str, Any]) -> StepDetails:
     }
     moved = tuple((int(i), int(count), float(most)) for i, count, most in values["moved"])
     fields_of: dict[str, Any] = {
-        **values, **arrays, **mappings, "moved": moved, "slope": float(values["slope"])
+        **values, **arrays, **mappings, "moved": moved, "slope": float(values["slope"]),
+        "reshaped": float(values.get("reshaped", 1)),
     }  # fmt: skip
     return StepDetails(**fields_of)

@@ -8,6 +8,7 @@ import numpy as np
 
 from minilm.doctor.records import Finding
 from minilm.doctor.run import WatchedRun
+from minilm.records import Array
 
 __all__ = [
     "dead_tokens",
@@ -65,7 +66,7 @@ def shuffled_targets(run: WatchedRun) -> Finding | None:
     Healthy: a task whose targets are no text (a class per row, for example); the doctor is made for language
     models.
     """
-    if not any(details.weights.any() for _, details in run.detailed_steps):
+    if not run.has_targets:
         return None
     shares = [run.agreement(shift) for shift in (1, 0, 2, 3, -1)]
     if max(shares) >= 0.5:
@@ -107,8 +108,10 @@ def _padding_in_loss(run: WatchedRun) -> Finding | None:
                 fix=fix,
             )
         counted = details.weights[details.weights > 0]
-        kept = len(counted) / details.weights.size
-        if 0 < kept < 0.98 and np.allclose(1 / counted, details.weights.size, rtol=1e-3):
+        kept = len(counted) / max(details.weights.size, 1)
+        if kept in (0, 1) or not _leaves_out_ends(details.weights):
+            continue
+        if kept < 0.98 and np.allclose(1 / counted, details.weights.size, rtol=1e-3):
             return Finding(
                 name="padding_counted",
                 step=step.step,
@@ -118,6 +121,12 @@ def _padding_in_loss(run: WatchedRun) -> Finding | None:
                 fix=fix,
             )
     return None
+
+
+def _leaves_out_ends(weights: Array) -> bool:
+    """Return True where the loss leaves out only the ends of rows, as padding is."""
+    counts = weights > 0
+    return bool((counts[:, 1:] <= counts[:, :-1]).all())
 
 
 def _padding_before_tokens(run: WatchedRun) -> Finding | None:
@@ -160,11 +169,21 @@ def state_leaking(run: WatchedRun) -> Finding | None:
     Accuses: the loop hands the last batch's state on, or the model keeps it itself, although the rows are new
     texts.
     Evidence: a step got a state that is not zero, and fewer than half of its rows go on where the last batch
-    ended; or two readings of one batch give different logits.
+    ended; or two readings of one batch give different logits; or the second backward fails in the graph of
+    the first.
     Healthy: rows that really go on where the last batch ended (truncated backpropagation through time).
     """
     fix = "start every batch from a zero state, unless its rows go on where the last batch ended"
-    for step in run.steps:
+    if run.ending is not None and "backward through the graph a second time" in run.ending.error:
+        return Finding(
+            name="state_leaking",
+            step=run.ending.step + 1,
+            number=float(run.ending.step),
+            what="steps that ran before backward failed",
+            cause="the state handed on still hangs on the graph of the last step, so backward runs into it",
+            fix="h = tuple(s.detach() for s in h) before every step (h.detach() for a GRU)",
+        )
+    for step in () if run.continues_texts else run.steps:
         if step.carried and step.continues is not None and step.continues < 0.5:
             return Finding(
                 name="state_leaking",
@@ -174,9 +193,8 @@ def state_leaking(run: WatchedRun) -> Finding | None:
                 cause="the state of the last batch is handed on, but the rows are other texts",
                 fix=fix,
             )
-    continues_texts = any((step.continues or 0) >= 0.5 for step in run.steps)
     for probes in run.probes:
-        if probes.repeat > ROUNDING and not continues_texts:
+        if probes.repeat > ROUNDING and not run.continues_texts:
             return Finding(
                 name="state_leaking",
                 step=probes.step,
@@ -207,7 +225,11 @@ def _dead_input(run: WatchedRun) -> Finding | None:
         read = set(details.ids[details.weights > 0].tolist())
         changed |= {token for token, _, change in details.moved if change > 0}
         unchanged.update(
-            {token: count for token, count, change in details.moved if change == 0 and token in read}
+            {
+                token: count
+                for token, count, change in details.moved
+                if change == 0 and token in read and token != run.padding_id
+            }
         )
     for token, count in unchanged.most_common(1):
         if changed and token not in changed and count >= OFTEN:
@@ -245,21 +267,23 @@ def _dead_token(run: WatchedRun, token: int, count: int, role: str, cause: str) 
 def order_repeated(run: WatchedRun) -> Finding | None:
     """The batches must not come in the same order in every epoch.
 
-    Accuses: the rows are not shuffled again for each epoch, or every step trains on the same batch.
+    Accuses: the rows are not shuffled again for each epoch.
     Evidence: from some step on, every batch equals the batch one period before it, at least three times.
-    Healthy: a loop that overfits one batch on purpose, as a first test.
+    Healthy: the same batch at every step, which is all the data or a first test of a loop; rows that go on
+    where the last batch ended, whose order must stay.
     """
+    if run.continues_texts:
+        return None
     batches = [step.batch for step in run.steps]
-    for period in range(1, len(batches) // 2 + 1):
-        if len(batches) >= period + 3 and batches[period:] == batches[:-period]:
+    for period in range(2, len(batches) // 2 + 1):
+        is_one_batch = len(set(batches[:period])) == 1
+        if len(batches) >= period + 3 and batches[period:] == batches[:-period] and not is_one_batch:
             return Finding(
                 name="order_repeated",
                 step=run.steps[period].step,
                 number=float(period),
                 what="batches after which the same ones come in the same order",
-                cause="the same batch every time"
-                if period == 1
-                else "the rows are not shuffled in each epoch",
+                cause="the rows are not shuffled in each epoch",
                 fix="shuffle the rows at the start of every epoch (shuffle=True)",
             )
     return None

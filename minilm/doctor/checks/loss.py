@@ -6,7 +6,7 @@ from math import isfinite, log
 
 import numpy as np
 
-from minilm.doctor.records import Finding
+from minilm.doctor.records import Finding, Observation
 from minilm.doctor.run import WatchedRun
 
 __all__ = ["loss_at_start", "modes_mixed", "non_finite", "rate_too_high", "softmax_twice", "wrong_dimension"]
@@ -16,6 +16,9 @@ ROUNDING = 1e-4
 
 # Steps that a run must have before the course of its loss is judged.
 ENOUGH = 10
+
+# An update of this share of its weight is violent.
+VIOLENT = 0.5
 
 
 def non_finite(run: WatchedRun) -> Finding | None:
@@ -29,6 +32,9 @@ def non_finite(run: WatchedRun) -> Finding | None:
         wrong = [name for name, norm in step.raw.items() if not isfinite(norm)]
         if isfinite(step.loss) and not wrong:
             continue
+        if step is not run.steps[0] and run.largest_update(step.step) >= VIOLENT:
+            # The updates have thrown the weights away: see rate_too_high.
+            return None
         where = f"the gradient of {wrong[0]}" if isfinite(step.loss) else "the loss"
         return Finding(
             name="non_finite",
@@ -44,23 +50,67 @@ def non_finite(run: WatchedRun) -> Finding | None:
 def loss_at_start(run: WatchedRun) -> Finding | None:
     """The first loss must be about ln V, because fresh weights know nothing.
 
-    Accuses: the loss is a sum, or has a wrong divisor, or the first weights are too large.
-    Evidence: the loss of step 1 is more than 25 % (and 0.1 nats) from ln V.
-    Healthy: a loop that continues with trained weights; it is judged only where its first step is step 1.
+    Accuses: the loss function gets logits or probabilities where it expects something else; the loss is a sum
+    over all tokens, or has a wrong divisor; or the first weights are too large.
+    Evidence: what the loss function expects and gets; or the loss of step 1 is more than 25 % (and 0.1 nats)
+    from ln V, alone and as the mean of its backward passes, and it is not what the outputs explain.
+    Healthy: trained weights, whose small loss is the true cross entropy of the outputs; a mean over rows of a
+    sum over time; a loop that goes on is judged only where its first step is step 1.
     """
+    return _missing_softmax(run) or _wrong_first_loss(run)
+
+
+def _missing_softmax(run: WatchedRun) -> Finding | None:
+    for step, details in run.detailed_steps:
+        if details.takes in ("", "logits") or details.gets in ("", details.takes):
+            continue
+        gets, takes = details.gets, details.takes
+        sign = "a negative loss: " if step.loss < 0 else ""
+        return Finding(
+            name="loss_at_start",
+            step=step.step,
+            number=step.loss,
+            what=f"loss; ln {step.vocab_size} = {log(step.vocab_size):.3f}",
+            cause=f"{sign}the loss expects {takes} but gets {gets}"
+            + (": p where log p belongs" if gets == "probabilities" else ": the softmax is missing"),
+            fix="log_softmax before NLLLoss, or cross_entropy with logits"
+            if takes == "log-probabilities"
+            else "from_logits=True in the loss, or a softmax at the end of the net",
+        )
+    return None
+
+
+def _wrong_first_loss(run: WatchedRun) -> Finding | None:
     first = next(iter(run.steps), None)
     if first is None or first.step != 1 or not isfinite(first.loss):
         return None
     expected = log(first.vocab_size)
-    if abs(first.loss - expected) <= 0.25 * expected + 0.1:
+
+    def is_near(loss: float) -> bool:
+        return abs(loss - expected) <= 0.25 * expected + 0.1
+
+    if is_near(first.loss) or is_near(first.loss / first.passes):
         return None
-    counted = 0 if first.look is None else int((first.look.weights > 0).sum())
-    if counted > 1 and abs(first.loss / counted - expected) < 0.25 * expected:
+    counted, times = 0, 1
+    if first.look is not None and first.look.weights.size:
+        counted = int((first.look.weights > 0).sum())
+        times = first.look.ids.shape[1]
+    weight = 1.0 if first.look is None else float(first.look.weights.sum())
+    is_explained = first.look is not None and first.look.explained and counted > 0
+    if counted > times and is_near(first.loss / counted):
         cause = f"the loss is a sum over {counted} tokens, not their mean"
         fix = "divide by the number of tokens that count"
+    elif is_near(first.loss / times):
+        # A mean over rows of a sum over time is a usual loss; it only asks for a smaller rate.
+        return None
     elif first.loss > expected:
+        if first.loss < 1.5 * expected + 0.5:
+            return None
         cause = "the first weights are too large, or the loss takes numbers for logits that are none"
         fix = "smaller first weights"
+    elif is_explained and abs(weight * first.passes - 1) < 0.1 and _is_explained_by_outputs(first):
+        # The loss is right, so the weights are not fresh.
+        return None
     else:
         cause = "the weights are not fresh, the answer is visible, or the loss is divided by too much"
         fix = "look at the divisor of the loss and at what the model reads"
@@ -68,22 +118,32 @@ def loss_at_start(run: WatchedRun) -> Finding | None:
     return Finding("loss_at_start", 1, first.loss, what, cause, fix)
 
 
+def _is_explained_by_outputs(step: Observation) -> bool:
+    """Return True where a step's loss is the mean of the losses of its targets."""
+    details = step.look
+    if details is None or not details.weights.any():
+        return False
+    mean = float((details.weights * details.losses).sum() / details.weights.sum())
+    return abs(mean - step.loss) < 0.15 * abs(mean) + 0.05
+
+
 def softmax_twice(run: WatchedRun) -> Finding | None:
     """A cross entropy that expects logits must not get probabilities.
 
     Accuses: the model ends in a softmax, and the loss applies another one, so it can never become small.
-    Evidence: the outputs are probabilities, and the loss is the cross entropy of them taken as logits.
+    Evidence: the loss function expects logits and gets probabilities; or the outputs are probabilities, and
+    the loss is the cross entropy of them taken as logits.
     The best possible loss is then ln(1 + (V - 1) / e): one output is 1, all others are 0.
     Healthy: none; logits that are probabilities by chance do not sum to 1 at every position.
     """
     for step, details in run.detailed_steps:
-        if details.twice:
+        if details.twice or (details.takes, details.gets) == ("logits", "probabilities"):
             return Finding(
                 name="softmax_twice",
                 step=step.step,
                 number=log(1 + (step.vocab_size - 1) / np.e),
                 what="nats, and the loss cannot get below this",
-                cause="the model ends in a softmax and the loss applies another one",
+                cause="the model or the loop applies a softmax, and the loss applies another one",
                 fix="let the model give logits, or tell the loss that it does not (from_logits=False)",
             )
     return None
@@ -95,11 +155,11 @@ def wrong_dimension(run: WatchedRun) -> Finding | None:
     Accuses: a softmax over time or batch, a reshape where the axes should be swapped, or a layer that takes
     the batch for time.
     Evidence: the outputs sum to 1 along time or batch and not along V; or the gradient at the logits of a
-    position does not sum to 0, as the gradient of a softmax does; or a row's logits change when other rows
-    are replaced.
+    position sums to 0 only after a reshape to (B, V, T); or targets agree with the next ids only if one of
+    the two is flattened time first; or a row's logits change when other rows are replaced.
     Healthy: batch norm, which makes rows depend on each other in train mode; the probes use evaluation mode.
     """
-    return _softmax_over_wrong_axis(run) or _rows_mixed(run)
+    return _softmax_over_wrong_axis(run) or _flattened_differently(run) or _rows_mixed(run)
 
 
 def _softmax_over_wrong_axis(run: WatchedRun) -> Finding | None:
@@ -114,7 +174,7 @@ def _softmax_over_wrong_axis(run: WatchedRun) -> Finding | None:
                     cause=f"a softmax over {axis} instead of the vocabulary",
                     fix="softmax(logits, -1)",
                 )
-        if details.slope > 0.2:
+        if details.slope > 0.2 and details.reshaped < 0.01:
             return Finding(
                 name="wrong_dimension",
                 step=step.step,
@@ -126,7 +186,35 @@ def _softmax_over_wrong_axis(run: WatchedRun) -> Finding | None:
     return None
 
 
+def _flattened_differently(run: WatchedRun) -> Finding | None:
+    if not run.has_targets or run.agreement(1) >= 0.5 or run.agreement(0) >= 0.5:
+        return None
+    shares = []
+    for step, details in run.detailed_steps:
+        rows, length = details.ids.shape
+        if rows < 2 or length < 3:
+            continue
+        next_ids, targets = details.ids[:, 1:], details.targets
+        # Outputs flattened time first and targets row first, and the other way round.
+        for unmixed in (targets.T.reshape(rows, length), targets.reshape(length, rows).T):
+            shares.append((float((unmixed[:, :-1] == next_ids).mean()), step.step))
+    share, step = max(shares, default=(0.0, 1))
+    if share < 0.9:
+        return None
+    return Finding(
+        name="wrong_dimension",
+        step=step,
+        number=share,
+        what="share of targets that fit once they are flattened as the outputs are",
+        cause="outputs and targets are flattened in different orders: one time first, one row first",
+        fix="logits.reshape(-1, V) with targets.reshape(-1), both (B, T); no transpose before it",
+    )
+
+
 def _rows_mixed(run: WatchedRun) -> Finding | None:
+    if run.agreement(0) >= 0.9 > run.agreement(1):
+        # The targets are the ids themselves, so nothing shows which axis is time.
+        return None
     for probes in run.probes:
         if probes.rows > ROUNDING:
             return Finding(
@@ -145,21 +233,22 @@ def rate_too_high(run: WatchedRun) -> Finding | None:
 
     Accuses: the learning rate is too high; the finding names how large an update is for its weight.
     Evidence: after at least 10 steps, the median of the last third is more than 10 % (and 0.1 nats) above the
-    first loss, or the highest loss is more than 50 % (and 0.5 nats) above it.
+    first loss, or the highest loss is more than 50 % (and 0.5 nats) above it and the last third is no better
+    than the start; or the loss is no number after an update larger than half of the weight that it changed.
     Healthy: a short run on batches of very different difficulty.
     """
     losses = [step.loss for step in run.steps]
-    if len(losses) < ENOUGH or not all(map(isfinite, losses)):
+    first, highest = losses[0], max(losses, key=lambda loss: loss if isfinite(loss) else np.inf)
+    if isfinite(highest):
+        late = float(np.median(losses[-len(losses) // 3 :]))
+        if len(losses) < ENOUGH or (late <= 1.1 * first + 0.1 and highest <= 1.5 * first + 0.5):
+            return None
+        if late < 0.9 * first:
+            # A peak that the loss has left behind.
+            return None
+    elif run.largest_update() < VIOLENT:
         return None
-    first, late, highest = losses[0], float(np.median(losses[-len(losses) // 3 :])), max(losses)
-    if late <= 1.1 * first + 0.1 and highest <= 1.5 * first + 0.5:
-        return None
-    ratios = [
-        details.updates[name] / size
-        for _, details in run.detailed_steps
-        for name, size in details.sizes.items()
-        if size > 0 and name in details.updates
-    ]
+    ratios = run.update_ratios()
     rates = [step.rate for step in run.steps if step.rate is not None]
     at_rate = f" at rate {max(rates):g}" if rates else ""
     return Finding(
