@@ -1,8 +1,8 @@
-"""The broken trainings of the course, which lie outside of the package, can be imported by these tests."""
+"""These tests can import the broken trainings of the course and the foreign loops beside this file."""
 
 import sys
 from pathlib import Path
 
 BROKEN_TRAININGS = Path(__file__).resolve().parents[2] / "lessons" / "broken_trainings"
 
-sys.path.insert(0, str(BROKEN_TRAININGS))
+sys.path[:0] = [str(BROKEN_TRAININGS), str(Path(__file__).parent)]

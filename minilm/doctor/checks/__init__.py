@@ -22,7 +22,7 @@ CHECKS: tuple[tuple[Check, tuple[str, ...]], ...] = (
     (loss.wrong_dimension, ("targets_not_shifted", "shuffled_targets", "padding_counted", "future_visible",
                             "loss_at_start", "dead_tokens", "rate_too_high", "vanishing_norms",
                             "state_leaking")),
-    (loss.softmax_twice, ("loss_at_start", "vanishing_norms")),
+    (loss.softmax_twice, ("loss_at_start", "vanishing_norms", "saturated_gates")),
     (data.targets_not_shifted, ("future_visible", "state_leaking")),
     (data.shuffled_targets, ("padding_counted", "dead_tokens", "state_leaking")),
     (data.future_visible, ("padding_counted",)),
@@ -35,7 +35,7 @@ CHECKS: tuple[tuple[Check, tuple[str, ...]], ...] = (
     (updates.parameters_never_move, ("dead_tokens", "frozen_embedding", "saturated_gates",
                                     "repeated_id_steps", "vanishing_norms")),
     (updates.frozen_embedding, ("dead_tokens",)),
-    (updates.saturated_gates, ("loss_at_start", "vanishing_norms")),
+    (updates.saturated_gates, ("vanishing_norms",)),
     (updates.vanishing_norms, ()),
     (updates.clipping_misplaced, ()),
     (loss.modes_mixed, ()),
@@ -45,6 +45,12 @@ CHECKS: tuple[tuple[Check, tuple[str, ...]], ...] = (
     (data.order_repeated, ()),
 )  # fmt: skip
 
+# A loss that gets logits for probabilities has any value and any gradient; loss_at_start names the reason.
+FOLLOW_FROM_A_MISSING_SOFTMAX = {
+    "non_finite", "wrong_dimension", "shuffled_targets", "exploding_norms", "rate_too_high",
+    "saturated_gates", "vanishing_norms", "padding_counted", "dead_tokens",
+}  # fmt: skip
+
 
 def examine(records: Iterable[Record]) -> Iterator[Finding]:
     """Yield what is wrong with a run, the likeliest cause first; nothing where all is well.
@@ -53,6 +59,8 @@ def examine(records: Iterable[Record]) -> Iterator[Finding]:
         records: The records of one run, in order.
     """
     run, hidden = WatchedRun.of(records), set()
+    if loss.is_softmax_missing(run):
+        hidden |= FOLLOW_FROM_A_MISSING_SOFTMAX
     for check, explained in CHECKS:
         if "*" in hidden or check.__name__ in hidden:
             continue

@@ -9,7 +9,15 @@ import numpy as np
 from minilm.doctor.records import Finding, Observation
 from minilm.doctor.run import WatchedRun
 
-__all__ = ["loss_at_start", "modes_mixed", "non_finite", "rate_too_high", "softmax_twice", "wrong_dimension"]
+__all__ = [
+    "is_softmax_missing",
+    "loss_at_start",
+    "modes_mixed",
+    "non_finite",
+    "rate_too_high",
+    "softmax_twice",
+    "wrong_dimension",
+]
 
 # A change of logits above this share of the largest logit is more than rounding.
 ROUNDING = 1e-4
@@ -58,6 +66,11 @@ def loss_at_start(run: WatchedRun) -> Finding | None:
     sum over time; a loop that goes on is judged only where its first step is step 1.
     """
     return _missing_softmax(run) or _wrong_first_loss(run)
+
+
+def is_softmax_missing(run: WatchedRun) -> bool:
+    """Return True where the loss function gets logits or probabilities, and expects something else."""
+    return _missing_softmax(run) is not None
 
 
 def _missing_softmax(run: WatchedRun) -> Finding | None:

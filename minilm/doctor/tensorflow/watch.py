@@ -7,19 +7,21 @@ replaces Keras's methods by the watched ones.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from minilm.backends.tensorflow.net import keras, tf
 from minilm.doctor.batch import (
+    LossCall,
     digest_batch,
     has_details,
     measure_embedding_changes,
     measure_saturation,
     measure_step,
     share_continued,
+    without_outputs,
 )
 from minilm.doctor.records import Observation, StepDetails
 from minilm.doctor.watching import Watching, norms_by_name, order_axes
@@ -34,6 +36,7 @@ class _Call:
 
     ids: Any
     other_arguments: tuple[Any, ...]
+    options: dict[str, Any]
     training: bool
     logits: Any
     logit_gradients: list[Any]
@@ -46,6 +49,7 @@ class _Backward:
     call: _Call
     loss: Any
     raw: dict[int, Any]
+    passes: int = 1
 
 
 class Watch:
@@ -59,14 +63,19 @@ class Watch:
 
     def __init__(self, model: Any, optimizer: Any, watching: Watching) -> None:
         self.model, self.optimizer, self.watching = model, optimizer, watching
-        self.step = 1
+        self.step, self.sliced = 1, False
+        self.other_arguments: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})
         # Steps that the optimizer had made before it was watched.
         self.earlier_steps: Any = None
+        # Names of the variables that other optimizers update.
+        self.elsewhere: set[str] = set()
+        # What the loss function expects, and how far what it got is from sums of 1.
+        self.loss_takes, self.loss_sums = "", None
         self.call: _Call | None = None
         self.backward: _Backward | None = None
         self.last_details: StepDetails | None = None
-        # ids, vocab_size and the other arguments of the last step, for the probes.
-        self.last: tuple[Array, int, tuple[Any, ...]] | None = None
+        # ids, vocab_size, the other arguments and the named ones of the last step, for the probes.
+        self.last: tuple[Array, int, tuple[Any, ...], dict[str, Any]] | None = None
 
     def called(self, layer: Any, args: tuple[Any, ...], options: dict[str, Any], outputs: Any) -> Any:
         """Keep what the model read and answered.
@@ -74,9 +83,10 @@ class Watch:
         Returns:
             The outputs; the logits pass through an identity that keeps the gradient at them.
         """
-        if self.model is None and _reads_ids(layer, args):
+        first = _first_input(args, options)
+        if self.model is None and _reads_ids(layer, first):
             self.model = layer
-        if layer is not self.model or not args or isinstance(args[0], keras.KerasTensor):
+        if layer is not self.model or first is None or isinstance(first, keras.KerasTensor):
             return outputs
         logits, *others = tf.nest.flatten(outputs)
         # No annotation here: TensorFlow cannot trace a function that annotates a nonlocal name.
@@ -90,41 +100,79 @@ class Watch:
 
             return tf.identity(values), pass_on
 
-        ids = tf.convert_to_tensor(args[0])
-        self.call = _Call(ids, args[1:], bool(options.get("training")), logits, gradients)
+        ids = tf.convert_to_tensor(first)
+        named = {name: value for name, value in options.items() if name != "training" and value is not first}
+        self.call = _Call(ids, args[1:], named, bool(options.get("training")), logits, gradients)
+        self.loss_takes, self.loss_sums = "", None
         return tf.nest.pack_sequence_as(outputs, [keep_gradient(logits), *others])
+
+    def saw_loss(self, takes: str, given: Any) -> None:
+        """Keep what a loss function expects, and how far from sums of 1 over V it is what it gets.
+
+        Args:
+            takes: "logits" or "probabilities".
+            given: (..., V), the outputs that it gets.
+        """
+        values = tf.cast(tf.convert_to_tensor(given), tf.float32)
+        self.loss_takes = takes
+        self.loss_sums = tf.stack(
+            [tf.reduce_max(tf.abs(tf.reduce_sum(values, -1) - 1)), -tf.reduce_min(values)]
+        )
 
     def differentiated(self, loss: Any, sources: Any, gradients: Any) -> None:
         """Keep the loss, and the gradients as the tape gave them."""
         if self.call is None or self.model is None or not isinstance(sources, (list, tuple)):
             return
         raw = {id(_variable(one)): gradient for one, gradient in zip(sources, gradients, strict=True)}
-        self.backward = _Backward(self.call, tf.reduce_sum(loss), raw)
+        total = tf.reduce_sum(tf.cast(loss, tf.float32))
+        passes = 1
+        if self.backward is not None and tf.executing_eagerly():
+            # Gradients are accumulated: the loss of the step is the sum of its passes.
+            total, passes = total + self.backward.loss, self.backward.passes + 1
+        self.backward = _Backward(self.call, total, raw, passes)
 
     def applied(self, optimizer: Any, apply: Callable[..., Any], gradients: list[Any], variables: Any) -> Any:
         """Make the update, and record the step: now, or each time that the trace runs."""
+        updated = variables if variables is not None else optimizer._trainable_variables
+        if self.optimizer not in (None, optimizer) and self.model is not None:
+            self.elsewhere |= {_name(one) for one in updated}
         if self.backward is None or self.optimizer not in (None, optimizer):
             return apply(optimizer, gradients, variables)
+        before = self.watching.guard(self._before_update, optimizer, gradients, updated)
+        answer = apply(optimizer, gradients, variables)
+        if before is not None:
+            self.watching.guard(self._after_update, *before)
+        return answer
+
+    def _before_update(self, optimizer: Any, gradients: list[Any], updated: Any) -> tuple[Any, ...] | None:
+        """Return the backward pass, the gradient norms and the weights before an update."""
         if self.earlier_steps is None:
             # The optimizer may have made steps before it was watched.
             with tf.init_scope():
                 self.earlier_steps = int(optimizer.iterations)
-        backward, self.optimizer = self.backward, optimizer
+        backward = self.backward
+        if backward is None:
+            return None
+        self.optimizer = optimizer
         self.backward = self.call = None
-        updated = variables if variables is not None else optimizer._trainable_variables
         used = dict(zip((id(_variable(one)) for one in updated), gradients, strict=True))
         weights = [_variable(one) for one in self.model.trainable_variables]
         raw_norms = [_norm(backward.raw.get(id(one))) for one in weights]
         used_norms = [self._clipped(_norm(used.get(id(one)))) for one in weights]
-        before = [tf.identity(one) for one in weights]
-        answer = apply(optimizer, gradients, variables)
-        after = [one.read_value() for one in weights]
-        updates = [tf.norm(new - old) for new, old in zip(after, before, strict=True)]
         place = self.facts.place_of_embedding
-        tables = [] if place is None else [before[place], after[place]]
-        norms = [raw_norms, used_norms, updates, [tf.norm(one) for one in before]]
+        self.sliced = place is not None and isinstance(used.get(id(weights[place])), tf.IndexedSlices)
+        return backward, raw_norms, used_norms, weights, [tf.identity(one) for one in weights]
+
+    def _after_update(
+        self, backward: _Backward, raw: list[Any], used: list[Any], weights: list[Any], before: list[Any]
+    ) -> None:
+        """Record an update, from the norms and the weights before it."""
+        after = [one.read_value() for one in weights]
+        updates = [_size(new - old) for new, old in zip(after, before, strict=True)]
+        place = self.facts.place_of_embedding
+        tables = [] if place is None else [tf.cast(one[place], tf.float32) for one in (before, after)]
+        norms = [raw, used, updates, [_size(one) for one in before]]
         self._record_tensors(backward, [tf.stack(one) for one in norms], tables)
-        return answer
 
     def _record_tensors(self, backward: _Backward, norms: list[Any], tables: list[Any]) -> None:
         """Hand the tensors of a step to `record`, at once or from inside the trace."""
@@ -133,14 +181,19 @@ class Watch:
         nonzero = [tf.reduce_any(one != 0) for one in states if one.dtype.is_floating]
         carried = tf.reduce_any(nonzero) if nonzero else tf.constant(False)
         gradient = call.logit_gradients[-1] if call.logit_gradients else tf.zeros_like(call.logits)
-        tensors = [call.ids, call.logits, gradient, backward.loss, carried, *norms, *tables]
+        takes, sums = self.loss_takes, self.loss_sums
+        sums = tf.constant([9.0, 9.0]) if sums is None else sums
+        wide = [tf.cast(one, tf.float32) for one in (call.logits, gradient)]
+        tensors = [call.ids, *wide, backward.loss, carried, sums, *norms, *tables]
         # Tensors of a trace have no value after it.
-        other_arguments = call.other_arguments if tf.executing_eagerly() else ()
+        eager = tf.executing_eagerly()
+        self.other_arguments = (call.other_arguments, call.options) if eager else ((), {})
 
         def record(*values: Any) -> None:
-            self.record(call.training, other_arguments, *[np.asarray(value) for value in values])
+            arrays = [np.asarray(value) for value in values]
+            self.watching.guard(self.record, call.training, takes, backward.passes, *arrays)
 
-        if tf.executing_eagerly():
+        if eager:
             record(*tensors)
         else:
             tf.numpy_function(record, tensors, [])
@@ -151,19 +204,22 @@ class Watch:
         return norm if bound is None else tf.minimum(norm, tf.cast(bound, norm.dtype))
 
     def record(
-        self, training: bool, other_arguments: tuple[Any, ...], ids: Array, logits: Array, gradient: Array,
-        loss: Array, carried: Array, raw: Array, used: Array, updates: Array, sizes: Array, *tables: Array,
+        self, training: bool, takes: str, passes: int, ids: Array, logits: Array, gradient: Array,
+        loss: Array, carried: Array, sums: Array, raw: Array, used: Array, updates: Array, sizes: Array,
+        *tables: Array,
     ) -> None:  # fmt: skip
         """Record one step, given in NumPy.
 
         Args:
             training: The model's mode.
-            other_arguments: What the model was called with besides ids.
+            takes: What the loss function expects; "" if unknown.
+            passes: Number of backward passes before the update.
             ids: (B, T).
             logits: (B, T, V).
             gradient: (B, T, V), the gradient at the logits.
             loss: (), the loss.
             carried: (), True where the model got a state that is not zero.
+            sums: (2,), how far what the loss function got is from sums of 1, and minus its smallest value.
             raw: Gradient norms of the trainable variables from the tape.
             used: The same norms as the update used them.
             updates: The norms of their updates.
@@ -173,26 +229,33 @@ class Watch:
         facts = self.facts
         names, vocab_size = facts.names, facts.vocab_size(logits)
         continues, details = share_continued(self.last_details, ids), None
-        outputs = order_axes(ids, logits, vocab_size) if has_details(self.step) else None
-        if outputs is not None:
-            details = measure_step(
-                ids,
-                outputs,
-                order_axes(ids, gradient, vocab_size),  # type: ignore[arg-type]
-                float(loss),
-                updates=norms_by_name(names, updates),
-                sizes=norms_by_name(names, sizes),
-                moved=measure_embedding_changes(ids, *tables) if tables else (),
-                gates=facts.saturation(ids),
-            )
+        unseen = ""
+        if has_details(self.step):
+            measured: dict[str, Any] = {
+                "updates": norms_by_name(names, updates),
+                "sizes": norms_by_name(names, sizes),
+                "moved": measure_embedding_changes(ids, *tables) if tables else (),
+                "gates": facts.saturation(ids),
+            }
+            outputs = order_axes(ids, logits, vocab_size)
+            slopes = order_axes(ids, gradient, vocab_size)
+            if outputs is None or slopes is None:
+                details, unseen = without_outputs(**measured), f"the net answers {logits.shape}"
+            else:
+                gets = "probabilities" if sums[0] < 1e-2 and sums[1] <= 1e-6 else "logits"
+                call = LossCall(takes, gets if takes else "")
+                # A net that answers once per row answers for the row's last id.
+                read = ids if outputs.shape[:2] == ids.shape else ids[:, -1:]
+                details = measure_step(read, outputs, slopes, float(loss) / passes, call, **measured)
         self.last_details = details
-        self.last = (ids, vocab_size, other_arguments)
+        self.last = (ids, vocab_size, *self.other_arguments)
         observation = Observation(
             step=self.earlier_steps + self.step, loss=float(loss), vocab_size=vocab_size,
             batch=digest_batch(ids), raw=norms_by_name(names, raw), used=norms_by_name(names, used),
             training=training, modal=facts.modal, carried=bool(carried), continues=continues,
             rate=float(self.optimizer.learning_rate), optimizer=type(self.optimizer).__name__,
-            embedding=facts.embedding_name, absent=facts.absent, look=details,
+            embedding=facts.embedding_name, look=details, frozen=facts.frozen, passes=passes,
+            sliced=self.sliced, unseen=unseen,
         )  # fmt: skip
         self.step += 1
         self.watching.add(observation)
@@ -201,19 +264,30 @@ class Watch:
         """Probe the model on the last batch; its seeds are reset before each reading."""
         if self.model is None or self.last is None:
             return
-        ids, vocab_size, other_arguments = self.last
+        self._leave_out_elsewhere()
+        ids, vocab_size, other_arguments, options = self.last
         seeds = [one for one in self.model.variables if _is_state(one) and "seed" in one.path]
         first_seeds = [np.asarray(one) for one in seeds]
 
         def read(ids: Array) -> Array:
-            outputs = tf.nest.flatten(self.model(tf.constant(ids), *other_arguments))[0]
+            outputs = tf.nest.flatten(self.model(tf.constant(ids), *other_arguments, **options))[0]
             return order_axes(ids, np.asarray(outputs), vocab_size)  # type: ignore[return-value]
 
         def reseed() -> None:
+            # tf.nn.dropout draws from the global seed, Keras's layers from seeds of their own.
+            tf.random.set_seed(0)
             for seed, value in zip(seeds, first_seeds, strict=True):
                 seed.assign(value)
 
         self.watching.probe(read, ids, vocab_size, reseed)
+
+    def _leave_out_elsewhere(self) -> None:
+        """Take out of the details what another optimizer updates: those updates were not seen."""
+        for place, record in enumerate(self.watching.records):
+            if not self.elsewhere or not isinstance(record, Observation) or record.look is None:
+                continue
+            kept = {name: norm for name, norm in record.look.updates.items() if name not in self.elsewhere}
+            self.watching.records[place] = replace(record, look=replace(record.look, updates=kept))
 
     @property
     def facts(self) -> Facts:
@@ -262,11 +336,11 @@ class Facts:
         return dropout or any(isinstance(part, keras.layers.BatchNormalization) for part in self.parts)
 
     @property
-    def absent(self) -> dict[str, str]:
-        """The weights that cannot get an update, each with the reason."""
+    def frozen(self) -> tuple[str, ...]:
+        """The weights that are not trainable."""
         trained = {id(_variable(one)) for one in self.model.trainable_variables}
         others = [one for one in self.model.weights if id(_variable(one)) not in trained]
-        return {_name(one): "its trainable is False" for one in others if not _is_state(one)}
+        return tuple(_name(one) for one in others if not _is_state(one))
 
     def vocab_size(self, outputs: Any) -> int:
         """Return the number of embeddings, or the last axis of the outputs."""
@@ -279,8 +353,8 @@ class Facts:
             return {}
         cell = lstm.cell
         variables = {"kernel": cell.kernel, "recurrent": cell.recurrent_kernel, "bias": cell.bias}
-        weights = {name: np.asarray(one) for name, one in variables.items()}
-        weights["embedding"] = np.asarray(self.embedding.embeddings)
+        weights = {name: np.asarray(one, np.float32) for name, one in variables.items()}
+        weights["embedding"] = np.asarray(self.embedding.embeddings, np.float32)
         if len(weights["kernel"]) != weights["embedding"].shape[1]:
             return {}
         return measure_saturation(ids, weights)
@@ -304,12 +378,24 @@ def _is_state(variable: Any) -> bool:
 
 def _norm(gradient: Any) -> Any:
     """Return the norm of a gradient, its slices summed first; 0 where there is none."""
-    return tf.constant(0.0) if gradient is None else tf.norm(tf.convert_to_tensor(gradient))
+    return tf.constant(0.0) if gradient is None else _size(tf.convert_to_tensor(gradient))
 
 
-def _reads_ids(layer: Any, args: tuple[Any, ...]) -> bool:
+def _size(values: Any) -> Any:
+    """Return the norm in float32, for a loop in half precision too."""
+    return tf.norm(tf.cast(values, tf.float32))
+
+
+def _first_input(args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    """Return what a model is called with: its first argument, or its first named one that is an array."""
+    if args:
+        return args[0]
+    return next((value for value in options.values() if hasattr(value, "shape")), None)
+
+
+def _reads_ids(layer: Any, first: Any) -> bool:
     """Return True for a model that is called with ids (B, T)."""
-    if not isinstance(layer, keras.Model) or not args or isinstance(args[0], keras.KerasTensor):
+    if not isinstance(layer, keras.Model) or first is None or isinstance(first, (keras.KerasTensor, dict)):
         return False
-    ids = tf.convert_to_tensor(args[0])
+    ids = tf.convert_to_tensor(first)
     return ids.shape.rank == 2 and ids.dtype.is_integer

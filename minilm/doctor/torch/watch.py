@@ -90,6 +90,7 @@ class Watch:
         # The parameters before the update, where they are kept.
         self.before: dict[str, Tensor] = {}
         self.leftover, self.rate = 0.0, None
+        self.known_size = 0
         # Was the gradient zeroed since backward? Was the update made? Which parameters were updated last?
         self.zeroed = self.updated = self.clipped_early = self.clipped = False
         self.updated_names: set[str] | None = None
@@ -145,7 +146,10 @@ class Watch:
         call.states = [one for one in tensors if one is not logits]
         if logits is not None and logits.requires_grad and has_details(self.step):
             call.logits = logits.detach().clone()
-            logits.register_hook(lambda gradient: call.gradients.append(gradient.detach().clone()))
+            # A net in several parts answers several times; only the last answer's gradient counts.
+            gradients: list[Tensor] = []
+            call.gradients = gradients
+            logits.register_hook(lambda gradient: gradients.append(gradient.detach().clone()))
 
     def saw_loss(self, takes: str, given: Tensor, targets: Tensor) -> None:
         """Keep what a loss function was given, on steps with details.
@@ -290,7 +294,7 @@ class Watch:
         """Add the observation of the step, and begin the next one."""
         look, unseen = None, ""
         if has_details(self.step) and self.before:
-            look, unseen = self.measure()
+            look, unseen = self.watching.guard(self.measure) or (None, self.watching.failure)
         optimizer = self.optimizers[0] if self.optimizers else None
         facts = self.facts
         observation = Observation(**{
@@ -359,15 +363,13 @@ class Watch:
 
     @property
     def vocab_size(self) -> int:
-        """The last axis of the logits, or the number of embeddings where they are not known."""
-        call = self.last_call
-        size = self.facts.vocab_size
+        """The last axis of the logits, or the number of embeddings; 2 where neither is known yet."""
+        call, size = self.last_call, self.facts.vocab_size
         if call is not None and call.logits is not None:
             shape = tuple(call.logits.shape)
-            if call.ids.ndim == 2 and shape[:2] == call.ids.shape and len(shape) == 3:
-                return shape[-1]
-            return size or shape[-1]
-        return size or 2
+            is_row = call.ids.ndim == 2 and shape[:2] == call.ids.shape and len(shape) == 3
+            self.known_size = shape[-1] if is_row or not size else size
+        return self.known_size or size or 2
 
     def probe(self, call: _Call) -> None:
         """Probe the model in evaluation mode; its modes and the random numbers are restored."""
@@ -444,6 +446,7 @@ def _find_logits(tensors: list[Tensor], outputs: Any, ids: Array, vocab_size: in
     named = outputs.get("logits") if isinstance(outputs, Mapping) else getattr(outputs, "logits", None)
     if isinstance(named, Tensor):
         return named
+    ids = ids if ids.ndim == 2 else ids[:, None]
     for tensor in tensors:
         shape = tuple(tensor.shape)
         if len(shape) == 3 and shape[:2] == ids.shape:
