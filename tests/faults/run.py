@@ -124,6 +124,13 @@ class Copy:
         return done.returncode == 1
 
 
+def passes(faults: Sequence[Fault]) -> bool:
+    """Run the tests of the faults on the project as it is; a test that fails already would find anything."""
+    command = [sys.executable, "-B", "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
+    tests = sorted({fault.test for fault in faults})
+    return subprocess.run([*command, *tests], cwd=ROOT, capture_output=True).returncode == 0
+
+
 def run(faults: Sequence[Fault]) -> Iterator[tuple[Fault, bool]]:
     """Yield each fault, and True where its test found it."""
     with tempfile.TemporaryDirectory() as folder:
@@ -144,6 +151,10 @@ def main() -> int:
     if broken := [(fault, problem) for fault in faults if (problem := fault.problem())]:
         for fault, problem in broken:
             print(f"cannot be planted: {fault.what}: {problem}")
+        return 1
+    print("running the tests without a fault first: each must pass", flush=True)
+    if not passes(faults):
+        print("a test fails without any fault; make the tests pass before you plant faults")
         return 1
     began, missed = time.monotonic(), []
     for number, (fault, found) in enumerate(run(faults), 1):
