@@ -20,7 +20,7 @@ from typing import Any
 
 from minilm.errors import MinilmError
 
-__all__ = ["Condition", "Lookup", "parse"]
+__all__ = ["Condition", "Lookup", "parse_condition"]
 
 Lookup = Callable[[str, tuple[Any, ...]], Any]
 """Gives the value of a name and its arguments (none for a name without brackets); None if it is missing."""
@@ -61,7 +61,7 @@ class Condition:
         return bool(self.test(lookup))
 
 
-def parse(text: str, names: Collection[str], functions: Collection[str] = ()) -> Condition:
+def parse_condition(text: str, names: Collection[str], functions: Collection[str] = ()) -> Condition:
     """Read a condition.
 
     Args:
@@ -72,7 +72,7 @@ def parse(text: str, names: Collection[str], functions: Collection[str] = ()) ->
     Raises:
         MinilmError: The condition cannot be read; the message names the column.
 
-    >>> condition = parse("entropy > 3 and not text ~ 'a'", ["entropy", "text"])
+    >>> condition = parse_condition("entropy > 3 and not text ~ 'a'", ["entropy", "text"])
     >>> condition(lambda name, _: {"entropy": 3.5, "text": "b"}[name])
     True
     """

@@ -9,7 +9,7 @@ from typing import Any
 
 from minilm.errors import MinilmError
 from minilm.records import ModelConfig, OptimizerConfig
-from minilm.weights import shapes
+from minilm.weights import weight_shapes
 
 __all__ = ["check_config", "config_from_json"]
 
@@ -30,7 +30,11 @@ def check_config(config: ModelConfig) -> ModelConfig:
         value = getattr(config, name)
         if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= LIMIT:
             raise MinilmError(f"{name} must be a whole number from 1 to {LIMIT}, got {value!r}")
-    numbers = sum(math.prod(shape) for shape in shapes(config).values()) if config.layers < 1000 else LIMIT**2
+    numbers = (
+        sum(math.prod(shape) for shape in weight_shapes(config).values())
+        if config.layers < 1000
+        else LIMIT**2
+    )
     if numbers > NUMBERS:
         raise MinilmError(
             f"These sizes make more than {NUMBERS} weights; lower hidden_size, layers or vocab_size"

@@ -1,4 +1,4 @@
-"""Canonical weights: names, shapes, the order of the gates i, f, g, o, and the initial values.
+"""Canonical weights: names, weight_shapes, the order of the gates i, f, g, o, and the initial_weights values.
 
 Every backend gives and takes its weights under these names, so that one file opens in all of them.
 """
@@ -14,16 +14,16 @@ from minilm.dice import generator
 from minilm.errors import MinilmError
 from minilm.records import Array, ModelConfig, frozen_array
 
-__all__ = ["GATES", "LazyArrays", "check", "initial", "shapes"]
+__all__ = ["GATES", "LazyArrays", "check_weights", "initial_weights", "weight_shapes"]
 
 GATES = ("i", "f", "g", "o")
 """Input, forget, candidate, output: the order of the four blocks of 4H."""
 
 
-def shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
+def weight_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     """Return name and shape of every array, in canonical order.
 
-    >>> shapes(ModelConfig(10, 4, 3))["lstm.0.kernel"]
+    >>> weight_shapes(ModelConfig(10, 4, 3))["lstm.0.kernel"]
     (4, 12)
     """
     v, e, h = config.vocab_size, config.embedding_size, config.hidden_size
@@ -35,8 +35,8 @@ def shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     return result | {"head.kernel": (h, v), "head.bias": (v,)}
 
 
-def initial(config: ModelConfig, dtype: str = "float32") -> dict[str, Array]:
-    """Return the initial weights, a function of config.seed alone.
+def initial_weights(config: ModelConfig, dtype: str = "float32") -> dict[str, Array]:
+    """Return the initial_weights weights, a function of config.seed alone.
 
     The embedding is drawn from N(0, 1), kernels from U(-1/√H, 1/√H). Biases are 0, those of the forget gate 1
     (Jozefowicz et al., 2015). The numbers are drawn in float64 and then rounded, so that float32 and float64
@@ -44,7 +44,7 @@ def initial(config: ModelConfig, dtype: str = "float32") -> dict[str, Array]:
     """
     bound = 1 / np.sqrt(config.hidden_size)
     arrays = {}
-    for number, (name, shape) in enumerate(shapes(config).items()):
+    for number, (name, shape) in enumerate(weight_shapes(config).items()):
         rng = generator(config.seed, "weights", number)
         if name == "embedding":
             values = rng.standard_normal(shape)
@@ -58,9 +58,9 @@ def initial(config: ModelConfig, dtype: str = "float32") -> dict[str, Array]:
     return arrays
 
 
-def check(config: ModelConfig, arrays: Mapping[str, Any]) -> None:
+def check_weights(config: ModelConfig, arrays: Mapping[str, Any]) -> None:
     """Raise MinilmError unless arrays hold every weight of the config, in its shape, and finite."""
-    for name, shape in shapes(config).items():
+    for name, shape in weight_shapes(config).items():
         if name not in arrays:
             raise MinilmError(f"Weight {name} is missing; got {', '.join(sorted(arrays)[:8]) or 'none'}")
         got = np.shape(arrays[name])

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minilm.conditions import parse
+from minilm.conditions import parse_condition
 from minilm.errors import MinilmError
 
 NAMES = ["a", "b", "raw.entropy", "text", "missing"]
@@ -14,7 +14,7 @@ VALUES = {"a": 2, "b": 5.0, "raw.entropy": 3.5, "text": "one\ntwo", "missing": N
 
 
 def holds(text):
-    return parse(text, NAMES, ["twice"])(
+    return parse_condition(text, NAMES, ["twice"])(
         lambda name, arguments: arguments[0] * 2 if name == "twice" else VALUES[name]
     )
 

@@ -35,7 +35,7 @@ from minilm.trace.logits import logits_path
 from minilm.trace.replay import open_recording
 from minilm.trace.sweep import draw_map
 from minilm.training.batches import Batches
-from minilm.training.checkpoint import newest, save
+from minilm.training.checkpoint import newest, save_checkpoint
 from minilm.training.corpus import from_storyland
 from minilm.training.fit import Schedule
 from minilm.training.storyland.stories import stories
@@ -79,7 +79,7 @@ def training(folder):
     yield from chain(*batch_rows(trunk.step, CODEC), facts_of(trunk.updates()).values())
     yield from follow_prompt(visit_steps(trunk, [0, 3]), CODEC, " w5 w9 w7")
     yield measure_update(trunk, CODEC, " w5 w9 w7")
-    save(folder, trunk.model, 3, 99, {"seed": 0}, b"a tokenizer" * 999)
+    save_checkpoint(folder, trunk.model, 3, 99, {"seed": 0}, b"a tokenizer" * 999)
     yield from (newest(folder), from_storyland(20, held_out=5), *stories(0, 3))
 
 

@@ -12,7 +12,7 @@ from minilm.comparison.training import follow_prompt
 from minilm.errors import MinilmError
 from minilm.records import TrainStep
 from minilm.token_text import Meant, TokenTexts, id_of, ids_of
-from minilm.training.timeline.breakpoints import condition_on_training, holds
+from minilm.training.timeline.breakpoints import training_breakpoint_holds, training_breakpoint_of
 from minilm.training.timeline.token_losses import surprised
 
 BUILTIN = builtin.codec()
@@ -69,9 +69,9 @@ def test_a_word_means_the_same_id_in_every_command(word):
     (other,) = follow_prompt([(0, builtin.model())], BUILTIN, "Once", word=f"#{first}", max_tokens=1)
     assert (moment.watched, moment.p, moment.rank) == (other.watched, other.p, other.rank)
 
-    condition = condition_on_training(f"seen({word!r})", BUILTIN)
+    condition = training_breakpoint_of(f"seen({word!r})", BUILTIN)
     batches = [TrainStep(1, np.array([[9, *ids, 9]]), 1.0, 5, 0.1) for ids in (WORDS[word], [8, 8])]
-    assert [holds(condition, [step], BUILTIN) for step in batches] == [True, False]
+    assert [training_breakpoint_holds(condition, [step], BUILTIN) for step in batches] == [True, False]
 
 
 @pytest.mark.parametrize(("word", "token_id"), [("<EOS>", 3), ("#771", 771), ("771", 771)])

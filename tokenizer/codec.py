@@ -14,7 +14,7 @@ import sentencepiece
 
 from tokenizer.corpus import SPACE_MARK, FilePath, refuse_surrogates
 from tokenizer.errors import TokenizerError
-from tokenizer.model_file import BYTE, CONTROL, UNKNOWN, Piece, read_checked, read_model, write_checked
+from tokenizer.model_file import BYTE, CONTROL, UNKNOWN, Piece, parse_model_file, read_checked, write_checked
 from tokenizer.stream import ByteCodec
 
 __all__ = ["SPACE_MARK", "Tokenizer", "check_text", "load"]
@@ -45,7 +45,7 @@ class Tokenizer(ByteCodec):
     notices: tuple[str, ...]
 
     def __init__(self, model_bytes: bytes, notices: Sequence[str] = ()) -> None:
-        self.model = read_model(model_bytes)
+        self.model = parse_model_file(model_bytes)
         self.model_bytes = bytes(model_bytes)
         self.digest = hashlib.sha256(self.model_bytes).hexdigest()
         self.notices = tuple(notices)

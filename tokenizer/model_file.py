@@ -26,8 +26,8 @@ __all__ = [
     "USER_DEFINED",
     "Model",
     "Piece",
+    "parse_model_file",
     "read_checked",
-    "read_model",
     "write_checked",
 ]
 
@@ -80,7 +80,7 @@ class Model:
         return self.identity and self.byte_fallback and not changes_spaces
 
 
-def read_model(data: bytes) -> Model:
+def parse_model_file(data: bytes) -> Model:
     """Parse and check the bytes of a .model file.
 
     Raises:

@@ -6,19 +6,19 @@ follow from two matrix products; only the cell must be computed step by step.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from minilm.backends.numpy.layer import Layer, activate_gates, split_gates
+from minilm.difference import largest_difference, scale_difference
 from minilm.errors import MinilmError
 from minilm.records import Array, frozen_array
 
 __all__ = ["recompute_layer", "recompute_layers"]
 
 TOLERANCE = 1e-6
-"""Largest difference of a hidden state, times the largest pre-activation where that is above 1."""
+"""Largest difference of a hidden state, scaled by the largest pre-activation."""
 
 
 # Weights that have diverged overflow here; the difference then is not finite, which is reported.
@@ -44,7 +44,6 @@ def recompute_layer(
     # z_t = x_t W + h_{t-1} U + b, for all steps at once
     before = np.concatenate([hidden[None], outputs[:-1]])
     z = inputs @ layer.kernel + before @ layer.recurrent + layer.bias
-    scale = max(1.0, float(np.abs(z).max()))
     gates = activate_gates(z)
     i, f, g, o = split_gates(gates)
     # c_t = f * c_{t-1} + i * g
@@ -52,12 +51,12 @@ def recompute_layer(
     for t in range(len(cells)):
         cells[t] += f[t] * (cells[t - 1] if t else cell)
     # h_t = o * tanh(c_t)
-    difference = float(np.abs(o * np.tanh(cells) - outputs).max())
-    if not math.isfinite(difference):
+    difference = largest_difference(o * np.tanh(cells), outputs)
+    if not np.isfinite(difference):
         raise MinilmError(
             "The hidden states are not finite: the training has diverged; go back to an earlier step"
         )
-    if difference > TOLERANCE * scale:
+    if scale_difference(difference, float(np.abs(z).max())) > TOLERANCE:
         raise MinilmError(
             f"The gates recomputed from the weights miss the layer's own output by {difference:.1e}; "
             "is it a plain LSTM with gates in the order i, f, g, o?"

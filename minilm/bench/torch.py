@@ -40,7 +40,7 @@ from minilm.bench.workloads import (
 from minilm.doctor.torch.attach import attach
 from minilm.errors import MinilmError
 from minilm.records import ModelConfig
-from minilm.weights import initial
+from minilm.weights import initial_weights
 
 __all__ = [
     "PlainNet",
@@ -149,7 +149,7 @@ def _measure_top_p_alone(tokens: int, runs: int) -> Iterator[Figure]:
     for vocab_size in (4000, 64_000):
         for kind, sharpness in (("flat", 1.0), ("trained", 40.0)):
             config = ModelConfig(vocab_size)
-            weights = dict(initial(config, "float32"))
+            weights = dict(initial_weights(config, "float32"))
             weights["head.kernel"] *= np.float32(sharpness)
             model = create("torch", config, weights=weights)
             ours = stream_model(model, tokens, "Temperature(0.8) TopP(0.9)")

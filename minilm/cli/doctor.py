@@ -60,7 +60,7 @@ class DoctorRequest:
                 f"--steps and --seconds must be at least 1, got {self.steps} and {self.seconds}"
             )
         if self.file is None:
-            return list(doctor.load(str(self.run)))
+            return list(doctor.load_run(str(self.run)))
         record = None if self.record is None else Path(self.record)
         return watch_file(Path(self.file), self.arguments, self.steps, self.seconds, record)
 

@@ -17,10 +17,10 @@ from minilm.errors import MinilmError
 from minilm.faces import text
 from minilm.faces.scores import score_table, score_total
 from minilm.generation import Cursor
+from minilm.generation.breakpoints import run_until
 from minilm.generation.score import total
 from minilm.records import Step
 from minilm.trace.writer import TraceWriter, new_trace
-from minilm.workflows.generate import run_until
 
 __all__ = ["GenerateRequest", "command"]
 

@@ -25,7 +25,7 @@ def command() -> None:
     epilog="Example: minilm lesson list\n\n\b\n"
     "In Python: from minilm.grading import course; course.list_lessons()",
 )
-def list_lessons() -> None:
+def print_lessons() -> None:
     """Show every lesson."""
     for lesson in course.list_lessons():
         click.echo(f"{lesson.name:24} {lesson.title}")
@@ -33,13 +33,14 @@ def list_lessons() -> None:
 
 
 @command.command(
+    "start",
     epilog="Example: minilm lesson start 1 my_first_lesson\n\n\b\n"
     "In Python: from pathlib import Path; from minilm.grading import course; "
-    "course.start_lesson('1', Path('my_first_lesson'))"
+    "course.start_lesson('1', Path('my_first_lesson'))",
 )
 @click.argument("name")
 @click.argument("folder", required=False, type=click.Path(path_type=Path))
-def start(name: str, folder: Path | None) -> None:
+def start_in_folder(name: str, folder: Path | None) -> None:
     """Copy a lesson into a new FOLDER, to work in it.
 
     NAME is a name from `minilm lesson list`, or its number. Without FOLDER the new folder has the lesson's
@@ -53,12 +54,13 @@ def start(name: str, folder: Path | None) -> None:
 
 
 @command.command(
+    "check",
     epilog="Example: minilm lesson check my_first_lesson\n\n\b\n"
     "In Python: from pathlib import Path; from minilm.grading import course; "
-    "course.check_lesson(Path('my_first_lesson'))"
+    "course.check_lesson(Path('my_first_lesson'))",
 )
 @click.argument("folder", default=".", type=click.Path(path_type=Path))
-def check(folder: Path) -> None:
+def check_exercise(folder: Path) -> None:
     """Grade the exercise in FOLDER, and name the next task. This runs the code of the exercise."""
     sys.exit(course.check_lesson(folder))
 

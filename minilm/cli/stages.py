@@ -12,7 +12,7 @@ import click
 
 from minilm.errors import MinilmError
 from minilm.faces import text
-from minilm.faces.layout import WIDTH, count_cells, pad, wrap
+from minilm.faces.layout import WIDTH, count_cells, pad, wrap_line
 from minilm.sampling import Stage
 from minilm.sampling.dialects import DIALECTS, PRESETS
 from minilm.sampling.parsing import EXAMPLES, STAGES, describe_usage
@@ -47,7 +47,7 @@ def _format(title: str, rows: dict[str, str]) -> str:
     width = max(map(count_cells, rows)) + 4
     lines = [title]
     for name, about in rows.items():
-        first, *others = wrap(" ".join(about.split()), WIDTH - width)
+        first, *others = wrap_line(" ".join(about.split()), WIDTH - width)
         lines += [pad(f"  {name}", width) + first, *(" " * width + other.strip() for other in others)]
     return "\n".join(lines)
 

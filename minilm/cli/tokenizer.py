@@ -13,7 +13,7 @@ import click
 
 from minilm.cli.options.request import takes
 from minilm.faces import console
-from minilm.faces.layout import WIDTH, align, clip, wrap
+from minilm.faces.layout import WIDTH, align, clip, wrap_line
 from minilm.faces.visible import piece, quoted, visible_characters
 from minilm.shadows import check_tokenizer
 from minilm.trace.json import as_json, dumps
@@ -96,8 +96,9 @@ def command() -> None:
 
 
 @command.command(
+    "train",
     epilog="Example: minilm tokenizer train plays.txt --out plays.model --vocab-size 2000\n\n\b\n"
-    "In Python: import tokenizer; tokenizer.train(['plays.txt'], out='plays.model', vocab_size=2000)"
+    "In Python: import tokenizer; tokenizer.train(['plays.txt'], out='plays.model', vocab_size=2000)",
 )
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @click.option(
@@ -114,7 +115,7 @@ def command() -> None:
 @click.option("--strict", is_flag=True, help="Refuse a vocabulary that is too large, instead of lowering it.")
 @click.option("--seed", default=0, show_default=True, help="Which sample to take of a text above 50 MB.")
 @takes(TrainTokenizerRequest)
-def train(request: TrainTokenizerRequest) -> None:
+def learn_vocabulary(request: TrainTokenizerRequest) -> None:
     """Learn a SentencePiece BPE vocabulary from UTF-8 text files."""
     from rich.console import Console
 
@@ -157,14 +158,15 @@ def encode(request: EncodeTextRequest) -> None:
 
 
 @command.command(
+    "explain",
     epilog="Example: minilm tokenizer explain 'the little fox'\n\n\b\n"
-    "In Python: from tokenizer.bpe import explain; explain('the little fox', minilm.open().codec)"
+    "In Python: from tokenizer.bpe import explain; explain('the little fox', minilm.open().codec)",
 )
 @click.argument("text")
 @_model
 @_json
 @takes(ExplainTextRequest)
-def explain(request: ExplainTextRequest) -> None:
+def print_merges(request: ExplainTextRequest) -> None:
     """Show how TEXT becomes ids, merge by merge.
 
     Of all neighbouring pairs, the pair that was learned first is merged first.
@@ -199,7 +201,7 @@ def _piece_table(tokenizer: Tokenizer, ids: list[int]) -> Iterator[str]:
     """Yield a line per id with its piece, then all ids."""
     rows = [["id", "piece"], *([str(token_id), _write_piece(tokenizer, token_id)] for token_id in ids)]
     yield from align(rows, "rl", gap=2)
-    yield from wrap(f"ids {' '.join(map(str, ids))}", WIDTH, "    ")
+    yield from wrap_line(f"ids {' '.join(map(str, ids))}", WIDTH, "    ")
 
 
 def _join_symbols(symbols: tuple[str, ...]) -> str:

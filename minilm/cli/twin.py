@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import click
 
 from minilm.builtin import PROMPT
-from minilm.cli.options.model import open_model
+from minilm.cli.options.model import open_with_notices
 from minilm.cli.options.request import takes
 from minilm.cli.options.stages import StageOptions, stage_options
 from minilm.comparison import LockstepStep, LockstepVerdict, judge_lockstep, run_lockstep
@@ -111,7 +111,7 @@ def _open_both(request: TwinRequest) -> list[Opened]:
     if len(backends) != 2:
         raise MinilmError(f"--backends takes two names, such as torch,tensorflow, got {request.backends}")
     opened = {
-        place: open_model(both[place], backends[place], request.device, request.dtype)
+        place: open_with_notices(both[place], backends[place], request.device, request.dtype)
         for place in sorted((0, 1), key=lambda place: backends[place] == "tensorflow")
     }
     return [opened[0], opened[1]]

@@ -17,7 +17,16 @@ from typing import Any
 from minilm.doctor.checks import CHECKS, examine, find_blind_checks, find_notices, has_core
 from minilm.doctor.own_loop import attach
 from minilm.doctor.probes import probe
-from minilm.doctor.records import Ending, Finding, Observation, Probes, Record, StepDetails, load, save
+from minilm.doctor.records import (
+    Ending,
+    Finding,
+    Observation,
+    Probes,
+    Record,
+    StepDetails,
+    load_run,
+    save_run,
+)
 from minilm.doctor.run import WatchedRun
 from minilm.doctor.watching import Enough, Watching
 
@@ -39,9 +48,9 @@ __all__ = [
     "find_blind_checks",
     "find_notices",
     "has_core",
-    "load",
+    "load_run",
     "probe",
-    "save",
+    "save_run",
 ]
 
 

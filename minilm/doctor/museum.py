@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from minilm.doctor.checks import CHECKS
-from minilm.doctor.records import Record, load
+from minilm.doctor.records import Record, load_run
 from minilm.errors import MinilmError
 
 __all__ = ["EXHIBITS", "Exhibit", "list_exhibits", "open_exhibit"]
@@ -59,4 +59,4 @@ def open_exhibit(name: str) -> Iterator[Record]:
     known = {exhibit.name: exhibit for exhibit in list_exhibits()}
     if name not in known:
         raise MinilmError(f"The museum has no {name!r}; minilm doctor museum lists what it has")
-    return load(known[name].path)
+    return load_run(known[name].path)

@@ -21,7 +21,7 @@ from minilm.frozen import one_line
 from minilm.records import Array, frozen_array
 from minilm.trace.json import as_json
 
-__all__ = ["Ending", "Finding", "Observation", "Probes", "Record", "StepDetails", "load", "save"]
+__all__ = ["Ending", "Finding", "Observation", "Probes", "Record", "StepDetails", "load_run", "save_run"]
 
 SCHEMA = 1
 
@@ -206,7 +206,7 @@ TEXTS = ("unseen", "blind_to_future")
 ARRAYS = {"ids": np.int64, "targets": np.int64, "weights": np.float64, "losses": np.float64}
 
 
-def save(records: Iterable[Record], path: str | Path) -> None:
+def save_run(records: Iterable[Record], path: str | Path) -> None:
     """Write a run as JSON lines, whole or not at all.
 
     Each line is {"schema": 1, "observation" or "probes": {...}}.
@@ -219,8 +219,8 @@ def _to_line(record: Record) -> str:
     return json.dumps({"schema": SCHEMA, kind: as_json(record, _spell_float)}, allow_nan=False) + "\n"
 
 
-def load(path: str | Path) -> Iterator[Record]:
-    """Yield the records of a run that `save` has written, in order.
+def load_run(path: str | Path) -> Iterator[Record]:
+    """Yield the records of a run that `save_run` has written, in order.
 
     Raises:
         MinilmError: The file, or one of its lines, cannot be read as a record.

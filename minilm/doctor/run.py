@@ -16,7 +16,7 @@ from minilm.doctor.records import Ending, Observation, Probes, Record, StepDetai
 from minilm.frozen import one_line
 from minilm.records import Array
 
-__all__ = ["WatchedRun", "global_norm"]
+__all__ = ["WatchedRun", "combine_norms"]
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class WatchedRun:
             before: The step before which the updates are wanted; None for all steps.
         """
         detailed = [one for one in self.detailed_steps if before is None or one[0].step < before]
-        sizes = [(global_norm(details.updates), global_norm(details.sizes)) for _, details in detailed]
+        sizes = [(combine_norms(details.updates), combine_norms(details.sizes)) for _, details in detailed]
         return max((update / size for update, size in sizes if size > 0), default=0.0)
 
     def agreement(self, shift: int) -> float:
@@ -139,10 +139,10 @@ def _length_of_last_run(row: Array) -> int:
     return len(row) - 1 - int(different[-1]) if len(different) else len(row)
 
 
-def global_norm(norms: Mapping[str, float]) -> float:
+def combine_norms(norms: Mapping[str, float]) -> float:
     """Return the global norm of norms by parameter: sqrt(sum of squares).
 
-    >>> global_norm({"a": 3.0, "b": 4.0})
+    >>> combine_norms({"a": 3.0, "b": 4.0})
     5.0
     """
     return float(np.sqrt(sum(np.square(list(norms.values())))))

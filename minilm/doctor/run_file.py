@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Any
 
 from minilm.doctor import attach_tensorflow, attach_torch
-from minilm.doctor.records import Ending, Record, load, save
+from minilm.doctor.records import Ending, Record, load_run, save_run
 from minilm.doctor.watching import Enough, Watching
 from minilm.errors import MinilmError, require_packages
 
-__all__ = ["find_frameworks", "main", "watch_file"]
+__all__ = ["find_frameworks", "record_file", "watch_file"]
 
 ATTACH = {"torch": attach_torch, "tensorflow": attach_tensorflow}
 
@@ -77,7 +77,7 @@ def watch_file(
                 f"{file} ran for more than {seconds} s and could not be stopped; give fewer --steps or more "
                 "--seconds"
             ) from None
-        records = list(load(path)) if path.exists() else []
+        records = list(load_run(path)) if path.exists() else []
     if code and all(isinstance(one, Ending) and not one.seconds for one in records):
         for name in find_frameworks(file.read_text("utf-8", errors="replace"), file.resolve().parent):
             require_packages(str(file), name, extra=name)
@@ -134,7 +134,7 @@ def _own_files(name: str, folder: Path | None) -> Iterator[Path]:
     yield from (one.resolve() for one in candidates if one.is_file())
 
 
-def main(file: str, record: str, steps: int, seconds: int, arguments: list[str]) -> None:
+def record_file(file: str, record: str, steps: int, seconds: int, arguments: list[str]) -> None:
     """Run a file until it ends, enough steps were seen or its time is up, and write the records.
 
     Args:
@@ -179,8 +179,8 @@ def main(file: str, record: str, steps: int, seconds: int, arguments: list[str])
         last = max((one.step for one in records), default=1)
         if is_late or error:
             records.append(Ending(last, error, seconds if is_late else 0))
-        save(records, record)
+        save_run(records, record)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), sys.argv[5:])
+    record_file(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), sys.argv[5:])

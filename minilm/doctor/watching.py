@@ -13,7 +13,7 @@ import numpy as np
 
 from minilm.doctor.checks import examine
 from minilm.doctor.probes import ROUNDING, ReadLogits, probe
-from minilm.doctor.records import Ending, Finding, Observation, Probes, Record, save
+from minilm.doctor.records import Ending, Finding, Observation, Probes, Record, save_run
 from minilm.doctor.run import WatchedRun
 from minilm.errors import MinilmError
 from minilm.records import Array
@@ -121,7 +121,7 @@ class Watching:
 
     def save(self, path: str | Path) -> None:
         """Write the records as JSON lines, for `minilm doctor --run`."""
-        save(self.records, path)
+        save_run(self.records, path)
 
 
 def _swap_time_and_batch(read: ReadLogits) -> ReadLogits:

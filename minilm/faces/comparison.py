@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from minilm.faces.layout import WIDTH, align, clip, wrap
+from minilm.faces.layout import WIDTH, align, clip, wrap_line
 from minilm.faces.visible import quoted
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ def lockstep_sentences(verdict: LockstepVerdict) -> str:
         verdict: the result of minilm.comparison.judge_lockstep.
     """
     one, other = verdict.names
-    lines = wrap(
+    lines = wrap_line(
         f"{other} compared with {one}, {verdict.steps} steps: the same choice in {verdict.agreement:.1%}, "
         f"logits differ by at most {verdict.apart:.1e}, KL is at most {verdict.kl:.1e} nats and "
         f"{verdict.mean_kl:.1e} on average",
@@ -192,4 +192,4 @@ def lockstep_sentences(verdict: LockstepVerdict) -> str:
         f"rounding {word} it: the logits differ by {first.apart:.1e}, the margin was {first.margin:.1e} and "
         f"the ends moved by {first.reach:.1e}"
     )
-    return "\n".join([*lines, *wrap(reason, WIDTH, "  ")])
+    return "\n".join([*lines, *wrap_line(reason, WIDTH, "  ")])

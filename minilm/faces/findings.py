@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from minilm.faces.layout import WIDTH, align, wrap
+from minilm.faces.layout import WIDTH, align, wrap_line
 from minilm.faces.visible import visible
 
 __all__ = ["exhibits_table", "findings_text"]
@@ -31,7 +31,7 @@ def findings_text(
     if findings:
         found = f"{len(findings)} finding{'s' if len(findings) > 1 else ''}"
     first = f"{found} in {_count_steps(steps)}{', the likeliest first' if findings else ''}"
-    lines = wrap(first + _blind_text(blind or {}, checks), WIDTH, "  ")
+    lines = wrap_line(first + _blind_text(blind or {}, checks), WIDTH, "  ")
     for finding in findings:
         lines += ["", f"{finding.name}  at step {finding.step}"]
         rows = (
@@ -40,11 +40,11 @@ def findings_text(
             ("fix", finding.fix),
         )
         for label, text in rows:
-            lines += wrap(f"  {label:<8}{visible(text, keep='')}", WIDTH, " " * 10)
+            lines += wrap_line(f"  {label:<8}{visible(text, keep='')}", WIDTH, " " * 10)
     if notices:
         lines += [""] if findings else []
     for notice in notices:
-        lines += wrap(f"notice  {visible(notice, keep='')}", WIDTH, " " * 8)
+        lines += wrap_line(f"notice  {visible(notice, keep='')}", WIDTH, " " * 8)
     return "\n".join(lines)
 
 

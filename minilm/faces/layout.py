@@ -1,4 +1,4 @@
-"""Lay out lines of text: measure, pad, clip, wrap and align, so that every line fits 100 columns.
+"""Lay out lines of text: measure, pad, clip, wrap_line and align, so that every line fits 100 columns.
 
 A cell is the place of one narrow character on a terminal: a wide character takes two cells, a combining mark
 none. The text must be visible already (visible.py).
@@ -10,7 +10,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-__all__ = ["WIDTH", "align", "clip", "count_cells", "pad", "wrap"]
+__all__ = ["WIDTH", "align", "clip", "count_cells", "pad", "wrap_line"]
 
 WIDTH = 100  # columns of a printed record, at most
 
@@ -66,10 +66,10 @@ def _split_units(text: str) -> list[str]:
     return parts
 
 
-def wrap(text: str, width: int, indent: str = "") -> list[str]:
+def wrap_line(text: str, width: int, indent: str = "") -> list[str]:
     """Break a text at spaces into lines of at most `width` cells; all but the first start with `indent`.
 
-    >>> wrap("to be or not", 8, " ")
+    >>> wrap_line("to be or not", 8, " ")
     ['to be or', ' not']
     """
     lines, line = [], ""

@@ -14,7 +14,7 @@ from rich.live import Live
 from rich.text import Text
 
 from minilm.faces.console import to_console
-from minilm.faces.layout import WIDTH, align, clip, wrap
+from minilm.faces.layout import WIDTH, align, clip, wrap_line
 from minilm.faces.numerals import fixed, probability
 from minilm.faces.text.brief import brief_candidates, candidate_note, read_line, summary
 from minilm.faces.visible import piece, visible
@@ -38,7 +38,7 @@ def chart(step: Step, so_far: str = "", most: int = 10, encoding: str = "utf-8")
     decision = step.decision
     reason = " " + visible(decision.reason, keep="")
     bars, styles = _bars(decision, brief_candidates(decision, most), encoding)
-    lines = [read_line(step), *bars, summary(decision), *wrap(reason, WIDTH, " "), ""]
+    lines = [read_line(step), *bars, summary(decision), *wrap_line(reason, WIDTH, " "), ""]
     styles = ["bold", *styles, "dim", *[""] * (len(lines) - len(styles) - 2)]
     shown = [
         Text(to_console(clip(line, WIDTH), encoding), style=style, no_wrap=True, overflow="crop")

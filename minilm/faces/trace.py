@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from minilm.faces.layout import WIDTH, align, clip, wrap
+from minilm.faces.layout import WIDTH, align, clip, wrap_line
 from minilm.faces.numerals import fixed, interval, signed
 from minilm.faces.visible import piece, quoted, visible
 from minilm.records import Candidate, Step
@@ -38,7 +38,7 @@ def asked_lines(start: Mapping[str, Any]) -> str:
         f"stages  {visible(start['stages'], keep='') or 'none'}",
         f"seed    {start['seed']}",
     ]
-    return "\n".join(part for line in shown for part in wrap(line, WIDTH, " " * 8))
+    return "\n".join(part for line in shown for part in wrap_line(line, WIDTH, " " * 8))
 
 
 def margin_lines(margins: Any, texts: Callable[[int], tuple[str, bytes]]) -> str:
@@ -61,7 +61,7 @@ def margin_lines(margins: Any, texts: Callable[[int], tuple[str, bytes]]) -> str
     lines.append(f" nearest temperature  {nearest}")
     if margins.fragile:
         lines.append(" fragile: logits that differ by 1e-5 can choose another token here")
-    return "\n".join(part for line in lines for part in wrap(line, WIDTH, " " * 16))
+    return "\n".join(part for line in lines for part in wrap_line(line, WIDTH, " " * 16))
 
 
 def _logit(change: Any, texts: Callable[[int], tuple[str, bytes]]) -> str:
@@ -95,7 +95,7 @@ def replay_line(replayed: Any) -> str:
         f"; {visible(gone.stage, keep='')} removes the old one, {visible(gone.why, keep='')}" if gone else ""
     )
     line = f"{start}  becomes {_named(new.chosen)}{drawn}{cut}: from here on the text is a different one"
-    return "\n".join(wrap(line, WIDTH, "        "))
+    return "\n".join(wrap_line(line, WIDTH, "        "))
 
 
 def _named(token: Candidate) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Any
 
 from minilm import conditions
@@ -10,7 +10,7 @@ from minilm.conditions import Condition
 from minilm.errors import MinilmError
 from minilm.records import Step
 
-__all__ = ["FUNCTIONS", "NAMES", "breakpoint_of", "holds"]
+__all__ = ["FUNCTIONS", "NAMES", "breakpoint_holds", "breakpoint_of", "run_until"]
 
 NAMES: dict[str, tuple[str, Callable[[Step], Any]]] = {
     "index": ("number of the step, from 1", lambda s: s.index + 1),
@@ -48,10 +48,10 @@ def breakpoint_of(text: str) -> Condition:
     >>> breakpoint_of("repeats(3) or margin < 1e-4").text
     'repeats(3) or margin < 1e-4'
     """
-    return conditions.parse(text, NAMES, FUNCTIONS)
+    return conditions.parse_condition(text, NAMES, FUNCTIONS)
 
 
-def holds(condition: Condition, steps: Sequence[Step], eos_ids: Sequence[int] = ()) -> bool:
+def breakpoint_holds(condition: Condition, steps: Sequence[Step], eos_ids: Sequence[int] = ()) -> bool:
     """Return True where a condition holds at the last of these steps.
 
     Args:
@@ -66,6 +66,34 @@ def holds(condition: Condition, steps: Sequence[Step], eos_ids: Sequence[int] = 
         return _repeats(steps, arguments) if name in FUNCTIONS else NAMES[name][1](steps[-1])
 
     return condition(look_up)
+
+
+def run_until(
+    breakpoints: Sequence[Condition], steps: Iterable[Step], eos_ids: Sequence[int]
+) -> Generator[Step, None, tuple[int, Condition] | None]:
+    """Yield the steps up to the first one at which a breakpoint holds.
+
+    Without breakpoints no step is kept in memory.
+
+    Args:
+        breakpoints: The conditions, such as `breakpoint_of("rank > 5")`.
+        steps: The steps of a generation.
+        eos_ids: The ids that end a text; `p_eos` is the sum of their probabilities.
+
+    Returns:
+        The number of that step, from 1, and the breakpoint; None where none held.
+    """
+    if not breakpoints:
+        yield from steps
+        return None
+    taken: list[Step] = []
+    for step in steps:
+        yield step
+        taken.append(step)
+        for condition in breakpoints:
+            if breakpoint_holds(condition, taken, eos_ids):
+                return step.index + 1, condition
+    return None
 
 
 def _repeats(steps: Sequence[Step], arguments: tuple[Any, ...]) -> bool:

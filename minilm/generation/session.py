@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from minilm.conditions import Condition
 from minilm.errors import MinilmError
 from minilm.generation.branch import Branch, Merged, Turn, with_prompt, with_text
-from minilm.generation.breakpoints import breakpoint_of, holds
+from minilm.generation.breakpoints import breakpoint_holds, breakpoint_of
 from minilm.generation.cursor import Cursor
 from minilm.records import Step
 from minilm.sampling import parse
@@ -47,7 +47,7 @@ class Session:
     def pause(self) -> Condition | None:
         """The first breakpoint that holds at the last step, None where none does."""
         steps, ends = self.here.kept, self.here.cursor.settings.eos_ids
-        return next((one for one in self.breakpoints if steps and holds(one, steps, ends)), None)
+        return next((one for one in self.breakpoints if steps and breakpoint_holds(one, steps, ends)), None)
 
     def next(self) -> Session:
         """Return the session one step further. Raises MinilmError where no step can be taken."""

@@ -21,9 +21,9 @@ from minilm.sampling.scores import Context, Scores
 __all__ = [
     "HUGE",
     "Stage",
-    "check_ids",
     "check_known",
     "check_last",
+    "check_stage_ids",
     "check_whole",
     "is_id",
     "is_whole",
@@ -54,7 +54,7 @@ def check_whole(stage: str, value: object, least: int) -> None:
         raise MinilmError(f"{stage} must be a whole number from {least}, got {value!r:.80}")
 
 
-def check_ids(stage: str, ids: Any) -> None:
+def check_stage_ids(stage: str, ids: Any) -> None:
     """Raise MinilmError unless this is a sequence of ids."""
     listed = isinstance(ids, list | tuple | range | np.ndarray)
     if not listed or not all(map(is_id, cast("Sequence[Any]", ids))):

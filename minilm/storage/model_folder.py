@@ -20,7 +20,7 @@ from minilm.errors import MinilmError
 from minilm.model_config import check_config, config_from_json
 from minilm.records import Array, ModelConfig
 from minilm.storage.arrays import arrays_from_bytes, arrays_to_bytes
-from minilm.weights import check, shapes
+from minilm.weights import check_weights, weight_shapes
 
 __all__ = ["ModelFolder", "read_further", "read_model", "write_model"]
 
@@ -73,7 +73,7 @@ def write_model(
             behind.
     """
     folder = Path(folder)
-    check(check_config(config), arrays)
+    check_weights(check_config(config), arrays)
     if os.path.lexists(folder):
         raise MinilmError(f"{folder} exists already; give a new folder, nothing was overwritten")
     try:
@@ -83,7 +83,7 @@ def write_model(
     files = {
         **(further or {}),
         CONFIG: text.encode(),
-        ARRAYS: arrays_to_bytes({name: arrays[name] for name in shapes(config)}),
+        ARRAYS: arrays_to_bytes({name: arrays[name] for name in weight_shapes(config)}),
     }
     if tokenizer_bytes is not None:
         files[TOKENIZER] = tokenizer_bytes
@@ -106,16 +106,16 @@ def read_model(folder: str | Path) -> ModelFolder:
     config = config_from_json(values.pop("model", None), str(folder / CONFIG))
     if values.pop("format", None) != 1:
         raise MinilmError(f"{folder / CONFIG} is of a format that this minilm does not know; update minilm")
-    largest = sum(8 * math.prod(shape) for shape in shapes(config).values()) + JSON_LIMIT
+    largest = sum(8 * math.prod(shape) for shape in weight_shapes(config).values()) + JSON_LIMIT
     source = folder / ARRAYS
     arrays = arrays_from_bytes(_digested(folder, ARRAYS, largest, digests), str(source))
     try:
-        check(config, arrays)
+        check_weights(config, arrays)
     except MinilmError as error:
         raise MinilmError(f"{source}: {error}") from None
     known = TOKENIZER in digests or (folder / TOKENIZER).exists()
     tokenizer = _digested(folder, TOKENIZER, TOKENIZER_LIMIT, digests) if known else None
-    return ModelFolder(config, {name: arrays[name] for name in shapes(config)}, tokenizer, values)
+    return ModelFolder(config, {name: arrays[name] for name in weight_shapes(config)}, tokenizer, values)
 
 
 def read_further(folder: str | Path, name: str, limit: int) -> bytes:

@@ -22,9 +22,9 @@ from minilm.protocols import Trainable
 from minilm.records import Array, ModelConfig
 from minilm.storage.arrays import arrays_from_bytes, arrays_to_bytes
 from minilm.storage.model_folder import ModelFolder, read_further, read_model, write_model
-from minilm.weights import shapes
+from minilm.weights import weight_shapes
 
-__all__ = ["Checkpoint", "newest", "save"]
+__all__ = ["Checkpoint", "newest", "save_checkpoint"]
 
 # The newest checkpoint, and one to go back to where that is damaged.
 KEPT = 2
@@ -57,7 +57,7 @@ class Checkpoint:
     __repr__ = one_line
 
 
-def save(
+def save_checkpoint(
     folder: str | Path,
     model: Trainable,
     step: int,
@@ -95,7 +95,7 @@ def save(
             # It was damaged and skipped, and the run has come to this step again.
             shutil.rmtree(target, ignore_errors=True)
         arrays = model.snapshot()
-        moments = {name: array for name, array in arrays.items() if name not in shapes(model.config)}
+        moments = {name: array for name, array in arrays.items() if name not in weight_shapes(model.config)}
         write_model(
             target,
             model.config,
@@ -174,7 +174,7 @@ def _moments(path: Path, saved: ModelFolder) -> dict[str, Array]:
 
     Any other name is refused: weights in this file would replace those that were checked.
     """
-    sizes = shapes(saved.config)
+    sizes = weight_shapes(saved.config)
     limit = 2 * sum(8 * math.prod(shape) for shape in sizes.values()) + HEADER_LIMIT
     source = path / OPTIMIZER
     moments = arrays_from_bytes(read_further(path, OPTIMIZER, limit), str(source))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from minilm import backends, builtin
+from minilm.conditions import Condition
 from minilm.errors import MinilmError, require_packages
 from minilm.generation.cursor import Cursor, start
 from minilm.generation.score import TokenScore, score
@@ -18,7 +19,7 @@ from minilm.sampling.stage import Stage
 from minilm.storage.model_folder import read_model
 from minilm.workflows.codec import load_codec
 
-__all__ = ["Opened", "open_model", "open_saved_places", "wrap_net"]
+__all__ = ["Opened", "has_chat_template", "open_model", "open_saved_places", "wrap_net"]
 
 _BUILTIN = {"stories": builtin.folder}
 
@@ -77,30 +78,42 @@ class Opened:
         stages: Sequence[Stage] | str = (),
         seed: int = 0,
         *,
+        chat: bool = False,
         max_tokens: int | None = 100,
         stop: Sequence[str] = (),
         top: int = 10,
         watch: Sequence[int] = (),
+        breakpoints: Sequence[Condition] = (),
         inner: Sequence[str] = (),
         branch: int = 0,
     ) -> Cursor:
         """Read a prompt and return the cursor behind it: look, step, force a token, branch.
 
         Args:
-            prompt: a text, or ids (T,).
+            prompt: a text, or ids (T,). An empty text becomes the token that begins a text, where there is
+                one.
             stages: the sampling stages, as text ("Temperature(0.8) TopK(40)") or as values; none by default,
                 so that the model's own distribution is drawn from.
             seed: of the dice.
+            chat: True to put the prompt, a text, through the model's chat template.
             max_tokens: how many tokens to generate at most; None for no limit.
             stop: texts that end the generation.
             top: how many candidates a step records.
             watch: ids (W,) that every step records, candidates or not.
+            breakpoints: conditions that `generation.breakpoints.run_until` will be given. With one or more,
+                the tokens that end a text are watched too, so that a condition can use `p_eos`.
             inner: arrays inside the model to record, by name.
             branch: which dice of the seed to throw.
 
         Raises:
-            MinilmError: for an empty prompt, an id outside the vocabulary, or settings that make no sense.
+            MinilmError: for a chat without a template, a prompt without ids, an id outside the vocabulary,
+                or settings that make no sense.
         """
+        if chat:
+            prompt = _chat_ids(self.codec, prompt)
+        elif prompt == "":
+            prompt = self.codec.encode("", special=True)
+        ending = self.eos_ids if breakpoints else ()
         return start(
             self.model,
             self.codec,
@@ -110,7 +123,7 @@ class Opened:
             max_tokens=max_tokens,
             stop=stop,
             top=top,
-            watch=watch,
+            watch=list(dict.fromkeys((*watch, *ending))),
             eos_ids=self.eos_ids,
             inner=inner,
             branch=branch,
@@ -240,6 +253,24 @@ def wrap_net(net: Any, codec: TextCodec | None) -> Opened:
     return Opened(model, codec, ends)
 
 
+def has_chat_template(codec: TextCodec) -> bool:
+    """Return True for the tokenizer of an instruct model."""
+    try:
+        return codec.chat([{"role": "user", "content": "a"}]) is not None
+    except ValueError:
+        # There is a template; it only refuses so short a question.
+        return True
+
+
+def _chat_ids(codec: TextCodec, prompt: str | Sequence[int]) -> list[int]:
+    if not isinstance(prompt, str):
+        raise MinilmError("A chat takes the prompt as text, got ids; leave chat out")
+    ids = codec.chat([{"role": "user", "content": prompt}])
+    if ids is None:
+        raise MinilmError("--chat needs a chat template, and this model's tokenizer has none; leave it out")
+    return ids
+
+
 def _folder_of(source: str | None) -> Path:
     """Return the model folder that a source names: the built-in one, itself, or the model of a training."""
     if source is None:
@@ -261,7 +292,7 @@ def _open_hugging_face(source: str, device: str, dtype: str) -> Opened:
     from tokenizer.huggingface import from_transformers
 
     opening = import_module("minilm.backends.huggingface.open")
-    model, raw = opening.open_model(source, device=device, dtype=dtype)
+    model, raw = opening.open_hugging_face(source, device=device, dtype=dtype)
     codec = from_transformers(raw)
     return Opened(model, codec, _eos_ids(model, codec), (model.notice,) if model.notice else ())
 

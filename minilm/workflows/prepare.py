@@ -26,7 +26,7 @@ from minilm.workflows.workers import agree, model_of_worker, share_number
 if TYPE_CHECKING:
     from tokenizer import Tokenizer
 
-__all__ = ["Prepared", "Settings", "TrainingRequest", "prepare"]
+__all__ = ["Prepared", "TrainingRequest", "TrainingSettings", "prepare"]
 
 # What a training on files uses where nothing is asked for; the stories have a recipe of their own.
 FILES = builtin.Recipe(2000, 64, 128, dropout=0.3, batch=8, length=64, rate=5e-3, beta2=0.999, steps=4000)
@@ -91,7 +91,7 @@ class TrainingRequest:
 
 
 @dataclass(frozen=True)
-class Settings:
+class TrainingSettings:
     """The settings that a checkpoint carries, so that a training goes on without being told them again.
 
     Attributes:
@@ -126,7 +126,7 @@ class Settings:
         return asdict(self) | {"text": list(self.text), "parts": list(self.parts)}
 
     @classmethod
-    def from_json(cls, values: Any, source: object) -> Settings:
+    def from_json(cls, values: Any, source: object) -> TrainingSettings:
         """Read what `to_json` gave. Raises MinilmError, naming `source`, where a setting is missing."""
         if missing := [f.name for f in fields(cls) if f.name not in values and f.default is MISSING]:
             raise MinilmError(f"{source} does not say the {missing[0]} of its training; start a new run")
@@ -153,7 +153,7 @@ class Prepared:
     batches: Batches
     held_out: tuple[Batch, ...]
     characters: float
-    settings: Settings
+    settings: TrainingSettings
     floor: Floor | None
     start: int = 0
     tokens: int = 0
@@ -224,7 +224,7 @@ def _resume(request: TrainingRequest) -> Prepared:
     """
     checkpoints = Path(request.out or "") / "checkpoints"
     saved = newest(checkpoints)
-    settings = Settings.from_json(saved.run, checkpoints)
+    settings = TrainingSettings.from_json(saved.run, checkpoints)
     _refuse_other(request, settings, saved)
     text = _full_paths(find_texts(request.text)) or settings.text
     settings = replace(settings, text=text, backend=request.backend or settings.backend)
@@ -261,7 +261,7 @@ FIXED = (
 )
 
 
-def _refuse_other(request: TrainingRequest, settings: Settings, saved: Checkpoint) -> None:
+def _refuse_other(request: TrainingRequest, settings: TrainingSettings, saved: Checkpoint) -> None:
     """Raise MinilmError, by the name of the option, for what a resumed training cannot change."""
     kept = {**asdict(settings), "layers": saved.config.layers, "tokenizer": "the tokenizer of its checkpoint"}
     usual = TrainingRequest()
@@ -274,7 +274,7 @@ def _refuse_other(request: TrainingRequest, settings: Settings, saved: Checkpoin
             )
 
 
-def _with_other_course(settings: Settings, request: TrainingRequest) -> Settings:
+def _with_other_course(settings: TrainingSettings, request: TrainingRequest) -> TrainingSettings:
     """Return the settings of a resumed training with the rate, clip and steps that are asked for."""
     settings = replace(
         settings,
@@ -287,7 +287,7 @@ def _with_other_course(settings: Settings, request: TrainingRequest) -> Settings
     return replace(settings, steps=request.steps, seconds=0.0, parts=())
 
 
-def _corpus_of(request: TrainingRequest, settings: Settings) -> Corpus:
+def _corpus_of(request: TrainingRequest, settings: TrainingSettings) -> Corpus:
     """Read the text of a resumed training, which may have moved."""
     if not settings.text:
         return from_storyland(seed=settings.seed)
@@ -301,11 +301,11 @@ def _corpus_of(request: TrainingRequest, settings: Settings) -> Corpus:
         raise MinilmError(f"{error}; where it has moved, say so with --text") from None
 
 
-def _settings(request: TrainingRequest, corpus: Corpus) -> Settings:
+def _settings(request: TrainingRequest, corpus: Corpus) -> TrainingSettings:
     """Return the settings of a new training: what is asked for, else what is usual for such a text."""
     usual = asdict(builtin.RECIPE if corpus.whole else FILES)
     asked = {name: value for name, value in asdict(request).items() if value is not None}
-    return Settings(
+    return TrainingSettings(
         **{name: asked.get(name, value) for name, value in usual.items()},
         backend=request.backend or ("torch" if "torch" in backends.available() else "numpy"),
         clip=CLIP if request.clip is None else request.clip,
@@ -317,7 +317,7 @@ def _settings(request: TrainingRequest, corpus: Corpus) -> Settings:
 
 
 def _prepare(
-    corpus: Corpus, codec: Tokenizer, config: ModelConfig, settings: Settings, device: str
+    corpus: Corpus, codec: Tokenizer, config: ModelConfig, settings: TrainingSettings, device: str
 ) -> Prepared:
     """Encode the text and make the model."""
     documents = encode_documents(codec, corpus.train)

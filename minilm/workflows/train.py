@@ -18,7 +18,7 @@ from minilm.protocols import Trainable
 from minilm.records import TrainStep
 from minilm.storage.lock import LOCK, FolderLock
 from minilm.storage.model_folder import write_model
-from minilm.training.checkpoint import save
+from minilm.training.checkpoint import save_checkpoint
 from minilm.training.clock import Clock, foresee
 from minilm.training.fit import Schedule, fit
 from minilm.training.timeline.timeline import Timeline
@@ -254,7 +254,7 @@ class Training:
         if self.request.out is not None and this_worker().leads:
             place = Path(self.request.out) / "checkpoints"
             settings, tokenizer_bytes = self.settings.to_json(), self.codec.model_bytes
-            save(place, self.model, self.index, self.tokens, settings, tokenizer_bytes)
+            save_checkpoint(place, self.model, self.index, self.tokens, settings, tokenizer_bytes)
 
     def open(self) -> Opened:
         """Return the model as it is now with its tokenizer, as `minilm.open` does."""

@@ -24,7 +24,7 @@ from minilm.backends.huggingface.cache import (  # noqa: E402
     SharedState,
     find_cache_argument,
 )
-from minilm.backends.huggingface.open import create_gpt2, open_model, wrap_model  # noqa: E402 - after the skips
+from minilm.backends.huggingface.open import create_gpt2, open_hugging_face, wrap_model  # noqa: E402 - after the skips
 from minilm.errors import MinilmError  # noqa: E402
 from minilm.protocols import Attributable, Inspectable, Trainable  # noqa: E402
 from minilm.records import Gradients, OptimizerConfig  # noqa: E402
@@ -557,7 +557,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_a_saved_model_opens_again_in_silence_and_in_transformers(folder, capfd, monkeypatch):
     monkeypatch.setattr("socket.socket.connect", lambda *a: pytest.fail("a socket was opened"))
-    model, tokenizer = open_model(folder)
+    model, tokenizer = open_hugging_face(folder)
     assert capfd.readouterr() == ("", "")
     assert tokenizer.encode("w5 w7") == [5, 7]
     saved = create_gpt2(V, width=32, context=CONTEXT, seed=5)
@@ -572,15 +572,15 @@ def test_a_saved_model_opens_again_in_silence_and_in_transformers(folder, capfd,
 
 @pytest.mark.parametrize("dtype", ["float64", "bfloat16"])
 def test_a_model_opens_in_another_dtype(folder, dtype):
-    model, _ = open_model(folder, dtype=dtype)
-    exact, _ = open_model(folder)
+    model, _ = open_hugging_face(folder, dtype=dtype)
+    exact, _ = open_hugging_face(folder)
     loose = 1e-5 if dtype == "float64" else 0.1
     np.testing.assert_allclose(model.read(IDS).logits, exact.read(IDS).logits, atol=loose)
     assert model.read(IDS).logits.dtype == ("float64" if dtype == "float64" else "float32")
 
 
 def test_saving_over_a_model_keeps_the_tokenizer_and_what_stood_there_if_it_fails(folder, monkeypatch):
-    model, _ = open_model(folder)
+    model, _ = open_hugging_face(folder)
     before = (folder / "model.safetensors").read_bytes()
     model.restore({n: a * 2 for n, a in model.weights().items()})
 
@@ -594,7 +594,7 @@ def test_saving_over_a_model_keeps_the_tokenizer_and_what_stood_there_if_it_fail
             model.save(folder)
     assert (folder / "model.safetensors").read_bytes() == before
     model.save(folder)
-    again, tokenizer = open_model(folder)
+    again, tokenizer = open_hugging_face(folder)
     assert_close(again.read(IDS).logits, model.read(IDS).logits)
     assert tokenizer.encode("w5") == [5]
     assert [file.name for file in folder.parent.iterdir()] == [folder.name]
@@ -720,7 +720,7 @@ def test_a_damaged_or_foreign_folder_is_one_line_and_runs_no_code(folder, harm, 
         _outside_through_index: "which is not in the model's own folder",
     }
     with pytest.raises(MinilmError, match=said.get(harm)) as caught:
-        open_model(folder)
+        open_hugging_face(folder)
     assert "\n" not in str(caught.value)
     assert str(folder) in str(caught.value)
     assert not (folder / "ran").exists()
@@ -732,14 +732,14 @@ def test_what_is_no_folder_and_what_is_not_in_the_hub_is_one_line(folder, tmp_pa
     (tmp_path / "text.txt").write_text("text")
     for source in (tmp_path / "none", tmp_path / "text.txt", tmp_path, "surely/not-a-model-of-anyone"):
         with pytest.raises(MinilmError) as caught:
-            open_model(source)
+            open_hugging_face(source)
         assert "\n" not in str(caught.value)
     with pytest.raises(MinilmError, match="dtype"):
-        open_model(folder, dtype="int8")
+        open_hugging_face(folder, dtype="int8")
     with pytest.raises(MinilmError, match="cpu"):
-        open_model(folder, device="abacus")
+        open_hugging_face(folder, device="abacus")
     with pytest.raises(MinilmError, match="is a file"):
-        open_model(folder)[0].save(tmp_path / "text.txt")
+        open_hugging_face(folder)[0].save(tmp_path / "text.txt")
 
 
 # Real models
@@ -747,7 +747,7 @@ def test_what_is_no_folder_and_what_is_not_in_the_hub_is_one_line(folder, tmp_pa
 
 @pytest.mark.real_data
 def test_stories260k_writes_what_generate_writes(real_data):
-    model, tokenizer = open_model(real_data / "models" / "stories260K")
+    model, tokenizer = open_hugging_face(real_data / "models" / "stories260K")
     ids = tokenizer("Once upon a time, there was a little girl").input_ids
     assert_close(model.read(ids, rows="all").logits, whole(model.net, ids))
     expected = model.net.generate(torch.tensor([ids]), max_new_tokens=60, do_sample=False, eos_token_id=None)

@@ -14,7 +14,7 @@ from minilm.comparison.defaults.small_net import (
     CONFIG,
     compute_gradients,
     make_batch,
-    make_weights,
+    make_small_weights,
     run_hidden,
 )
 from minilm.errors import MinilmError
@@ -140,13 +140,13 @@ def test_keras_adam_has_the_three_defaults_and_no_other():
 
 def test_keras_squares_the_slices_of_an_embedding_one_by_one():
     tensorflow, keras = pytest.importorskip("tensorflow"), pytest.importorskip("keras")
-    slices = compute_gradients(make_weights(), make_batch())
+    slices = compute_gradients(make_small_weights(), make_batch())
     on = frozenset({"adam_epsilon", "adam_epsilon_hat", "adam_constants"})
     summed = sum_by_id(slices.ids, slices.rows, CONFIG.vocab_size)
     squares = sum_by_id(slices.ids, np.square(slices.rows), CONFIG.vocab_size)
     moments = np.zeros_like(summed), np.zeros_like(summed)
-    moved = make_weights()["embedding"] - training_defaults.adam_update(moments, summed, squares, 1, on)
-    table = keras.Variable(make_weights()["embedding"], dtype="float64")
+    moved = make_small_weights()["embedding"] - training_defaults.adam_update(moments, summed, squares, 1, on)
+    table = keras.Variable(make_small_weights()["embedding"], dtype="float64")
     sparse = tensorflow.IndexedSlices(
         slices.rows.reshape(-1, 5), slices.ids.ravel(), tensorflow.constant([11, 5])
     )
@@ -156,7 +156,7 @@ def test_keras_squares_the_slices_of_an_embedding_one_by_one():
 
 def test_tensorflow_takes_the_norm_of_unsummed_slices():
     tensorflow = pytest.importorskip("tensorflow")
-    slices = compute_gradients(make_weights(), make_batch())
+    slices = compute_gradients(make_small_weights(), make_batch())
     sparse = tensorflow.IndexedSlices(slices.rows.reshape(-1, 5), slices.ids.ravel())
     theirs = tensorflow.linalg.global_norm([sparse, *slices.dense.values()])
     summed, _ = training_defaults.clip_gradients(slices, frozenset({"clip_sparse", "clip_divisor"}))
@@ -166,7 +166,7 @@ def test_tensorflow_takes_the_norm_of_unsummed_slices():
 
 def test_torch_clips_with_a_divisor_of_its_own_and_tensorflow_without():
     torch = pytest.importorskip("torch")
-    slices = compute_gradients(make_weights(), make_batch())
+    slices = compute_gradients(make_small_weights(), make_batch())
     summed, _ = training_defaults.clip_gradients(slices, frozenset())
     whole = {"embedding": sum_by_id(slices.ids, slices.rows, 11), **slices.dense}
     tensors = [torch.zeros(array.shape, dtype=torch.float64, requires_grad=True) for array in whole.values()]
@@ -179,8 +179,8 @@ def test_torch_clips_with_a_divisor_of_its_own_and_tensorflow_without():
 
 def test_weight_decay_is_torchs_adam_when_on_and_adamw_when_neutral():
     torch = pytest.importorskip("torch")
-    kernel = make_weights()["head.kernel"]
-    gradient = compute_gradients(make_weights(), make_batch()).dense["head.kernel"]
+    kernel = make_small_weights()["head.kernel"]
+    gradient = compute_gradients(make_small_weights(), make_batch()).dense["head.kernel"]
     for on, kind in ((frozenset({"weight_decay"}), torch.optim.Adam), (frozenset(), torch.optim.AdamW)):
         theirs = torch.from_numpy(kernel.copy()).requires_grad_()
         theirs.grad = torch.from_numpy(gradient.copy())
@@ -191,7 +191,7 @@ def test_weight_decay_is_torchs_adam_when_on_and_adamw_when_neutral():
 
 def test_a_keras_lstm_under_a_mask_repeats_its_output():
     keras = pytest.importorskip("keras")
-    arrays, given = make_weights(), make_batch(padded=True)
+    arrays, given = make_small_weights(), make_batch(padded=True)
     layer = keras.layers.LSTM(6, return_sequences=True, dtype="float64")
     layer.build((None, None, 5))
     layer.set_weights([arrays[f"lstm.0.{part}"] for part in ("kernel", "recurrent", "bias")])
@@ -225,7 +225,7 @@ def test_the_initial_draws_are_those_of_keras_by_their_bounds():
 
 
 def test_slices_are_clipped_before_they_are_squared_one_by_one():
-    slices = compute_gradients(make_weights(), make_batch())
+    slices = compute_gradients(make_small_weights(), make_batch())
     summed, squares = training_defaults.clip_gradients(slices, frozenset({"embedding_sparse"}))
     factor = summed["head.bias"][0] / slices.dense["head.bias"][0]
     assert factor < 1

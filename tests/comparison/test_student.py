@@ -56,7 +56,7 @@ def test_the_broken_file_and_the_fixed_one_get_the_same_sentences_in_every_frame
 def test_the_cases_are_the_numpy_backends_lstm(one):
     from minilm.backends import create
 
-    net = create("numpy", case.CONFIG, "float64", weights=case.make_weights(one))
+    net = create("numpy", case.CONFIG, "float64", weights=case.make_case_weights(one))
     computed = case.run_case(case=one)
     for row, ids in enumerate(one.ids):
         reading = net.read(ids, rows="all", inner=("hidden.0", "cell.0", "gates.0"))
@@ -292,14 +292,14 @@ def test_a_wrapped_net_is_compared_with_any_model():
     pytest.importorskip("torch")
     from minilm.backends import create, wrap
 
-    reference = create("numpy", case.CONFIG, weights=case.make_weights())
+    reference = create("numpy", case.CONFIG, weights=case.make_case_weights())
     arrays = reference.weights()
     equal = compare_models(reference, wrap(small_net(arrays)), [1, 2, 3, 2, 1])
     assert equal.sentence.startswith("equal to numpy at all 5 steps: logits within")
     other = compare_models(reference, wrap(small_net(arrays, (0, 1, 3, 2))), [1, 2, 3, 2, 1])
     assert other.sentence.startswith("first difference at t=0, candidate, ")
     assert other.sentence.endswith("; equal to numpy if the gates are ordered i,f,o,g")
-    ours = compare_models(reference, create("torch", case.CONFIG, weights=case.make_weights()), [1, 2, 3])
+    ours = compare_models(reference, create("torch", case.CONFIG, weights=case.make_case_weights()), [1, 2, 3])
     assert ours.equal
     assert ours.compared == (
         "input gate", "forget gate", "candidate", "output gate", "cell", "hidden state", "logits"

@@ -121,7 +121,7 @@ def test_the_museum_has_one_exhibit_for_every_check_and_the_doctor_names_each():
 @pytest.mark.skipif(not find_spec("torch"), reason="torch is not installed")
 def test_an_exhibit_can_be_made_anew(name, tmp_path):
     exhibit = next(one for one in museum.list_exhibits() if one.name == name)
-    made = list(doctor.load(record(exhibit, tmp_path)))
+    made = list(doctor.load_run(record(exhibit, tmp_path)))
     kept = list(museum.open_exhibit(name))
     assert [type(one) for one in made] == [type(one) for one in kept]
     steps = [pair for pair in zip(made, kept, strict=True) if isinstance(pair[0], doctor.Observation)]
@@ -131,8 +131,8 @@ def test_an_exhibit_can_be_made_anew(name, tmp_path):
 
 def test_a_run_on_disk_is_the_run(tmp_path):
     records = list(museum.open_exhibit("non_finite"))
-    doctor.save(records, tmp_path / "run.jsonl")
-    again = list(doctor.load(tmp_path / "run.jsonl"))
+    doctor.save_run(records, tmp_path / "run.jsonl")
+    again = list(doctor.load_run(tmp_path / "run.jsonl"))
     assert [str(one) for one in again] == [str(one) for one in records]
     for line in (tmp_path / "run.jsonl").read_text().splitlines():
         json.loads(line, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
@@ -153,7 +153,7 @@ def test_a_damaged_record_is_refused_with_its_line(damage, tmp_path):
     lines = (museum.EXHIBITS / "softmax_twice.jsonl").read_text().splitlines()
     (tmp_path / "run.jsonl").write_text("\n".join([damage(lines[0]), *lines[1:]]))
     with pytest.raises(MinilmError, match="line 1 is no record of a run"):
-        list(doctor.load(tmp_path / "run.jsonl"))
+        list(doctor.load_run(tmp_path / "run.jsonl"))
 
 
 def test_a_finding_is_a_frozen_record_of_number_cause_and_fix():

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from minilm.errors import MinilmError
-from minilm.faces.layout import clip, wrap
+from minilm.faces.layout import clip, wrap_line
 from minilm.faces.text import footer, header, render
 
 BRIEF = """\
@@ -185,7 +185,7 @@ def test_the_footer_says_why_it_ended_and_what_came_out():
 
 @given(text=st.text(), width=st.integers(14, 40))
 def test_wrapping_loses_nothing_but_the_spaces_at_the_breaks(text, width):
-    lines = wrap(text, width, "  ")
+    lines = wrap_line(text, width, "  ")
     assert "".join("".join(lines).split(" ")) == "".join(text.split(" "))
 
 

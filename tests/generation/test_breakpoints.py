@@ -4,7 +4,7 @@ import pytest
 
 from minilm.errors import MinilmError
 from minilm.generation import stream
-from minilm.generation.breakpoints import NAMES, breakpoint_of, holds
+from minilm.generation.breakpoints import NAMES, breakpoint_holds, breakpoint_of
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +16,7 @@ def test_every_name_reads_a_value_off_a_step_and_only_the_last_has_a_finish(step
     """A comparison with what is missing is false, even with itself."""
 
     def missing(step):
-        return [name for name in NAMES if not holds(breakpoint_of(f"{name} == {name}"), [step])]
+        return [name for name in NAMES if not breakpoint_holds(breakpoint_of(f"{name} == {name}"), [step])]
 
     assert [missing(step) for step in steps] == [["finish"]] * 5 + [[]]
 
@@ -24,30 +24,37 @@ def test_every_name_reads_a_value_off_a_step_and_only_the_last_has_a_finish(step
 def test_conditions_agree_with_the_records(steps):
     for n in range(1, 7):
         step = steps[n - 1]
-        assert holds(breakpoint_of(f"index == {n}"), steps[:n])
-        assert holds(breakpoint_of("survivors == 30"), steps[:n])
-        assert holds(breakpoint_of("p_eos > 0 and p_eos < 1"), steps[:n])
-        assert holds(breakpoint_of("entropy > 3 and rank > 5"), steps[:n]) == (
+        assert breakpoint_holds(breakpoint_of(f"index == {n}"), steps[:n])
+        assert breakpoint_holds(breakpoint_of("survivors == 30"), steps[:n])
+        assert breakpoint_holds(breakpoint_of("p_eos > 0 and p_eos < 1"), steps[:n])
+        assert breakpoint_holds(breakpoint_of("entropy > 3 and rank > 5"), steps[:n]) == (
             step.decision.raw.entropy > 3 and step.decision.chosen.rank > 5
         )
-        assert holds(breakpoint_of("margin < 1e-2"), steps[:n]) == (step.decision.margin < 1e-2)
-        assert holds(breakpoint_of("final.entropy < raw.entropy"), steps[:n])
+        assert breakpoint_holds(breakpoint_of("margin < 1e-2"), steps[:n]) == (step.decision.margin < 1e-2)
+        assert breakpoint_holds(breakpoint_of("final.entropy < raw.entropy"), steps[:n])
 
 
 def test_several_ends_of_a_text_are_summed(model, codec):
     (step,) = stream(model, codec, "hello", max_tokens=1, watch=[3, 50], eos_ids=[3, 50])
     shares = {c.id: c.p_model for c in step.decision.candidates}
     both = shares[3] + shares[50]
-    assert holds(breakpoint_of(f"p_eos > {0.99 * both} and p_eos < {1.01 * both}"), [step], [3, 50])
-    assert holds(breakpoint_of(f"p_eos < {1.01 * shares[3]}"), [step])
+    assert breakpoint_holds(
+        breakpoint_of(f"p_eos > {0.99 * both} and p_eos < {1.01 * both}"), [step], [3, 50]
+    )
+    assert breakpoint_holds(breakpoint_of(f"p_eos < {1.01 * shares[3]}"), [step])
 
 
 def test_repeats_looks_back(model, codec):
     steps = list(stream(model, codec, "a", "Bias({50: 99.0})", max_tokens=4))
-    assert [holds(breakpoint_of("repeats(3)"), steps[:n]) for n in range(1, 5)] == [False, False, True, True]
+    assert [breakpoint_holds(breakpoint_of("repeats(3)"), steps[:n]) for n in range(1, 5)] == [
+        False,
+        False,
+        True,
+        True,
+    ]
 
 
 @pytest.mark.parametrize("text", ["repeats()", "repeats(1)", "repeats('a')", "repeats(2.5)", "entropie > 3"])
 def test_what_makes_no_sense_is_refused(steps, text):
     with pytest.raises(MinilmError):
-        holds(breakpoint_of(text), steps)
+        breakpoint_holds(breakpoint_of(text), steps)

@@ -18,7 +18,7 @@ from minilm.inside import (
 )
 from minilm.inside.gates import STUCK
 from minilm.records import ModelConfig
-from minilm.weights import initial
+from minilm.weights import initial_weights
 
 CONFIG = ModelConfig(30, 6, 9, layers=2, seed=5)
 IDS = [3, 17, 8, 8, 29, 0, 11]
@@ -28,7 +28,7 @@ IDS = [3, 17, 8, 8, 29, 0, 11]
 def model(request):
     if not importlib.util.find_spec(request.param):
         pytest.skip(f"{request.param} is not installed")
-    weights = initial(CONFIG, "float64")
+    weights = initial_weights(CONFIG, "float64")
     # The biases of the head start at 0, and a bias that is forgotten would not show.
     weights["head.bias"] = np.random.default_rng(0).normal(size=CONFIG.vocab_size)
     return backends.create(request.param, CONFIG, "float64", weights=weights)

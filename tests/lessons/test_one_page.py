@@ -74,7 +74,9 @@ def _from_torch(model):
 def _from_keras(model, config):
     layers = (model.embedding, model.lstm, model.head)
     return dict(
-        zip(canonical.shapes(config), (w for layer in layers for w in layer.get_weights()), strict=True)
+        zip(
+            canonical.weight_shapes(config), (w for layer in layers for w in layer.get_weights()), strict=True
+        )
     )
 
 

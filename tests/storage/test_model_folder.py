@@ -15,7 +15,7 @@ from minilm.storage import arrays as arrays_module
 from minilm.storage import model_folder as folder_module
 from minilm.storage.arrays import arrays_from_bytes, arrays_to_bytes
 from minilm.storage.model_folder import read_model, write_model
-from minilm.weights import initial
+from minilm.weights import initial_weights
 
 CONFIG = ModelConfig(9, 3, 4, layers=2, dropout=0.1, seed=5, optimizer=OptimizerConfig(beta1=0.8))
 
@@ -23,14 +23,14 @@ CONFIG = ModelConfig(9, 3, 4, layers=2, dropout=0.1, seed=5, optimizer=Optimizer
 @pytest.fixture
 def folder(tmp_path):
     place = tmp_path / "models" / "mine"
-    write_model(place, CONFIG, initial(CONFIG), b"a tokenizer", {"note": "hello"})
+    write_model(place, CONFIG, initial_weights(CONFIG), b"a tokenizer", {"note": "hello"})
     return place
 
 
 def test_a_folder_gives_back_what_was_written(folder):
     found = read_model(folder)
     assert (found.config, found.tokenizer_bytes, found.extra) == (CONFIG, b"a tokenizer", {"note": "hello"})
-    for name, array in initial(CONFIG).items():
+    for name, array in initial_weights(CONFIG).items():
         assert np.array_equal(found.arrays[name], array)
     names = ["config.json", "digests.json", "model.safetensors", "tokenizer.model"]
     assert sorted(os.listdir(folder)) == names
@@ -38,7 +38,7 @@ def test_a_folder_gives_back_what_was_written(folder):
 
 
 def test_equal_models_are_equal_bytes(folder, tmp_path):
-    write_model(tmp_path / "again", CONFIG, initial(CONFIG), b"a tokenizer", {"note": "hello"})
+    write_model(tmp_path / "again", CONFIG, initial_weights(CONFIG), b"a tokenizer", {"note": "hello"})
     for name in os.listdir(folder):
         assert (folder / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
 
@@ -57,13 +57,13 @@ def test_safetensors_opens_the_file_and_finds_one_metadata_key(folder):
 
     with safe_open(folder / "model.safetensors", "np") as file:
         assert list(file.metadata()) == ["minilm"]
-        assert sorted(file.keys()) == sorted(initial(CONFIG))
+        assert sorted(file.keys()) == sorted(initial_weights(CONFIG))
 
 
 def test_an_existing_folder_is_refused_and_stays(folder):
     before = {name: (folder / name).read_bytes() for name in os.listdir(folder)}
     with pytest.raises(MinilmError, match="exists already"):
-        write_model(folder, CONFIG, initial(CONFIG))
+        write_model(folder, CONFIG, initial_weights(CONFIG))
     assert before == {name: (folder / name).read_bytes() for name in os.listdir(folder)}
 
 
@@ -73,7 +73,7 @@ def test_a_disk_that_fails_leaves_nothing_behind(tmp_path, monkeypatch):
 
     monkeypatch.setattr(folder_module.os, "fsync", full)
     with pytest.raises(MinilmError, match="cannot be written: No space left on device"):
-        write_model(tmp_path / "mine", CONFIG, initial(CONFIG))
+        write_model(tmp_path / "mine", CONFIG, initial_weights(CONFIG))
     assert os.listdir(tmp_path) == []
 
 
@@ -81,7 +81,7 @@ def test_left_overs_of_a_killed_save_are_removed_by_the_next(tmp_path):
     (tmp_path / ".mine.123.partial").mkdir()
     (tmp_path / ".mine.123.partial" / "config.json").write_text("{")
     (tmp_path / ".yours.123.partial").mkdir()
-    write_model(tmp_path / "mine", CONFIG, initial(CONFIG))
+    write_model(tmp_path / "mine", CONFIG, initial_weights(CONFIG))
     assert sorted(os.listdir(tmp_path)) == [".yours.123.partial", "mine"]
 
 
@@ -107,7 +107,7 @@ def test_every_flipped_bit_and_every_truncation_is_refused(folder):
 
 
 def test_every_flipped_bit_of_the_arrays_is_refused_by_their_own_digests():
-    raw, rng = arrays_to_bytes(initial(CONFIG)), np.random.default_rng(1)
+    raw, rng = arrays_to_bytes(initial_weights(CONFIG)), np.random.default_rng(1)
     for _ in range(1000):
         damaged = bytearray(raw)
         damaged[rng.integers(len(raw))] ^= 1 << rng.integers(8)
@@ -185,7 +185,7 @@ def test_hostile_arrays_are_refused_without_running_anything(folder, data, messa
 
 
 def test_arrays_of_another_shape_and_numbers_that_are_not_finite_are_named(folder):
-    arrays = initial(CONFIG)
+    arrays = initial_weights(CONFIG)
     wrong = arrays | {"head.bias": np.zeros(10, np.float32)}
     _redigest(folder, "model.safetensors", arrays_to_bytes(wrong))
     with pytest.raises(MinilmError, match=r"head\.bias must have shape \(9,\), got \(10,\)"):
@@ -255,4 +255,4 @@ def test_a_missing_file_is_named(folder):
 
 def test_extra_that_is_no_plain_json_is_refused(tmp_path):
     with pytest.raises(MinilmError, match="plain JSON"):
-        write_model(tmp_path / "mine", CONFIG, initial(CONFIG), extra={"loss": float("nan")})
+        write_model(tmp_path / "mine", CONFIG, initial_weights(CONFIG), extra={"loss": float("nan")})

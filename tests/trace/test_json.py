@@ -40,7 +40,7 @@ def test_another_spelling_of_floats_reaches_every_float_and_nothing_else():
 @pytest.mark.parametrize("path", EXHIBITS[:4], ids=lambda path: path.stem)
 def test_a_recorded_training_is_written_with_the_digits_that_it_was_read_with(path, tmp_path):
     """The files are older than some fields, so only the fields that they have are compared."""
-    records.save(records.load(path), tmp_path / "again.jsonl")
+    records.save_run(records.load_run(path), tmp_path / "again.jsonl")
     pairs = zip(
         *(file.read_text("utf-8").splitlines() for file in (tmp_path / "again.jsonl", path)), strict=True
     )

@@ -20,7 +20,7 @@ def opened(real_data):
     huggingface = pytest.importorskip("minilm.backends.huggingface.open")
     from tokenizer.huggingface import from_transformers
 
-    model, raw = huggingface.open_model(str(real_data / "models" / "stories260K"))
+    model, raw = huggingface.open_hugging_face(str(real_data / "models" / "stories260K"))
     return model, from_transformers(raw)
 
 

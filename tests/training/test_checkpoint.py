@@ -13,7 +13,7 @@ from minilm.records import ModelConfig
 from minilm.storage import model_folder
 from minilm.training import checkpoint
 from minilm.training.batches import Batches
-from minilm.training.checkpoint import newest, save
+from minilm.training.checkpoint import newest, save_checkpoint
 from minilm.training.fit import Schedule, fit
 
 CONFIG = ModelConfig(20, 5, 6, dropout=0.3, seed=1)
@@ -34,7 +34,7 @@ def test_a_resumed_run_is_bit_for_bit_the_uninterrupted_one(tmp_path, backend, c
     whole = backends.create(backend, CONFIG)
     losses = [step.loss for step in fit(whole, BATCHES, SCHEDULE)]
     model, last = trained(cut, backend)
-    save(tmp_path, model, last.index, last.tokens, {"seed": 0}, b"a tokenizer")
+    save_checkpoint(tmp_path, model, last.index, last.tokens, {"seed": 0}, b"a tokenizer")
     found = newest(tmp_path)
     assert (found.step, found.tokens, dict(found.run)) == (cut, last.tokens, {"seed": 0})
     assert found.tokenizer_bytes == b"a tokenizer"
@@ -48,8 +48,8 @@ def test_a_resumed_run_is_bit_for_bit_the_uninterrupted_one(tmp_path, backend, c
 
 def test_a_damaged_checkpoint_is_passed_over_for_the_last_good_one_and_named(tmp_path):
     model, _ = trained(2)
-    save(tmp_path, model, 2, 48, {})
-    save(tmp_path, model, 3, 72, {})
+    save_checkpoint(tmp_path, model, 2, 48, {})
+    save_checkpoint(tmp_path, model, 3, 72, {})
     for name in ("model.safetensors", "optimizer.safetensors", "config.json"):
         path = tmp_path / "step-00000003" / name
         data = path.read_bytes()
@@ -64,15 +64,15 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_last_good_one_and_named(tmp
 
 def test_a_run_that_passed_over_a_damaged_checkpoint_keeps_two_good_ones_and_writes_it_anew(tmp_path):
     model, _ = trained(1)
-    save(tmp_path, model, 1, 1, {})
-    save(tmp_path, model, 4, 4, {})
+    save_checkpoint(tmp_path, model, 1, 1, {})
+    save_checkpoint(tmp_path, model, 4, 4, {})
     (tmp_path / "step-00000004" / "config.json").write_text("{")
     assert newest(tmp_path).step == 1
     for step in (2, 3):
-        save(tmp_path, model, step, step, {})
+        save_checkpoint(tmp_path, model, step, step, {})
     names = [f"step-0000000{step}" for step in (2, 3, 4)]
     assert sorted(path.name for path in tmp_path.iterdir()) == names
-    save(tmp_path, model, 4, 4, {})
+    save_checkpoint(tmp_path, model, 4, 4, {})
     found = newest(tmp_path)
     assert (found.step, found.skipped) == (4, ())
 
@@ -80,9 +80,9 @@ def test_a_run_that_passed_over_a_damaged_checkpoint_keeps_two_good_ones_and_wri
 def test_only_the_newest_two_stay_and_the_next_save_removes_left_overs(tmp_path):
     model, _ = trained(1)
     for step in range(1, 5):
-        save(tmp_path, model, step, step, {})
+        save_checkpoint(tmp_path, model, step, step, {})
     (tmp_path / ".step-00000009.123.partial").mkdir()
-    save(tmp_path, model, 5, 5, {})
+    save_checkpoint(tmp_path, model, 5, 5, {})
     assert newest(tmp_path).step == 5
     assert sorted(path.name for path in tmp_path.iterdir()) == ["step-00000004", "step-00000005"]
 
@@ -90,7 +90,7 @@ def test_only_the_newest_two_stay_and_the_next_save_removes_left_overs(tmp_path)
 def test_a_reader_leaves_the_parts_of_a_save_alone(tmp_path, monkeypatch):
     """A second process reads while a save has written half of its files."""
     model, _ = trained(1)
-    save(tmp_path, model, 1, 1, {})
+    save_checkpoint(tmp_path, model, 1, 1, {})
     real = Path.write_bytes
 
     def read_before(path, data):
@@ -98,7 +98,7 @@ def test_a_reader_leaves_the_parts_of_a_save_alone(tmp_path, monkeypatch):
         return real(path, data)
 
     monkeypatch.setattr(Path, "write_bytes", read_before)
-    save(tmp_path, model, 2, 2, {})
+    save_checkpoint(tmp_path, model, 2, 2, {})
     monkeypatch.undo()
     assert (newest(tmp_path).step, newest(tmp_path).skipped) == (2, ())
 
@@ -106,10 +106,10 @@ def test_a_reader_leaves_the_parts_of_a_save_alone(tmp_path, monkeypatch):
 def test_a_reader_finds_the_newest_though_saves_remove_what_it_listed(tmp_path, monkeypatch):
     model, _ = trained(1)
     for step in (1, 2):
-        save(tmp_path, model, step, step, {})
+        save_checkpoint(tmp_path, model, step, step, {})
     listed = checkpoint._by_step(tmp_path)
     for step in (3, 4):
-        save(tmp_path, model, step, step, {})
+        save_checkpoint(tmp_path, model, step, step, {})
     real, old = checkpoint._by_step, [listed]
     monkeypatch.setattr(checkpoint, "_by_step", lambda folder: old.pop() if old else real(folder))
     found = newest(tmp_path)
@@ -124,7 +124,7 @@ def test_a_folder_without_checkpoints_is_refused(tmp_path):
 def test_a_save_that_fails_leaves_the_checkpoint_before_it(tmp_path, monkeypatch):
     """Every system call of a save fails once; the run always goes on from a whole checkpoint."""
     model, _ = trained(1)
-    save(tmp_path, model, 1, 1, {})
+    save_checkpoint(tmp_path, model, 1, 1, {})
     for name in ("fsync", "rename", "open", "close"):
         for nth in range(12):
             calls = iter(range(1000))
@@ -138,7 +138,7 @@ def test_a_save_that_fails_leaves_the_checkpoint_before_it(tmp_path, monkeypatch
             with monkeypatch.context() as patched:
                 patched.setattr(model_folder.os, name, failing)
                 with suppress(MinilmError):
-                    save(tmp_path, model, 2, 2, {})
+                    save_checkpoint(tmp_path, model, 2, 2, {})
             found = newest(tmp_path)
             assert (found.step, found.skipped) == (found.tokens, ())
             assert not list(tmp_path.glob(".*"))

@@ -8,7 +8,7 @@ from minilm.bench.workloads import FakeCodec
 from minilm.generation import stream
 from minilm.records import ModelConfig
 from minilm.training.batches import Batches
-from minilm.training.checkpoint import newest, save
+from minilm.training.checkpoint import newest, save_checkpoint
 from minilm.training.fit import Schedule, fit
 
 CONFIG = ModelConfig(20, 5, 6, dropout=0.3, seed=1)
@@ -29,7 +29,7 @@ def test_at_29_of_29_cut_points_a_resumed_run_is_bitwise_the_run_in_one(tmp_path
     for step in fit(whole, BATCHES, SCHEDULE):
         losses.append(step.loss)
         if step.index < 30:
-            save(tmp_path / str(step.index), whole, step.index, step.tokens, {})
+            save_checkpoint(tmp_path / str(step.index), whole, step.index, step.tokens, {})
     ids, last, equal = sampled(whole), whole.snapshot(), 0
     assert len(ids) == 50
     again = backends.create(backend, CONFIG)

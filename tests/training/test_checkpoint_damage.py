@@ -15,7 +15,7 @@ from minilm import backends
 from minilm.errors import MinilmError
 from minilm.records import ModelConfig
 from minilm.storage.arrays import arrays_to_bytes
-from minilm.training.checkpoint import newest, save
+from minilm.training.checkpoint import newest, save_checkpoint
 
 CONFIG = ModelConfig(20, 5, 6, seed=1)
 WEIGHTS, MOMENTS, CODEC = "model.safetensors", "optimizer.safetensors", "tokenizer.model"
@@ -27,7 +27,7 @@ NAMES = (SIZES, DIGESTS, WEIGHTS, MOMENTS, CODEC)
 def run(tmp_path):
     model = backends.create("numpy", CONFIG)
     for step in (2, 3):
-        save(tmp_path, model, step, step, {"seed": 0}, b"a tokenizer")
+        save_checkpoint(tmp_path, model, step, step, {"seed": 0}, b"a tokenizer")
     return tmp_path
 
 

@@ -15,7 +15,7 @@ from minilm.training.batches import Batch, Batches
 from minilm.training.fit import Schedule, fit
 from minilm.training.step import dropout_masks
 from minilm.training.timeline.branch_diff import branch_steps, find_last_equal_step, weight_differences
-from minilm.training.timeline.breakpoints import condition_on_training, holds
+from minilm.training.timeline.breakpoints import training_breakpoint_holds, training_breakpoint_of
 from minilm.training.timeline.snapshots import Snapshots
 from minilm.training.timeline.timeline import Timeline
 
@@ -302,7 +302,7 @@ def test_a_word_is_seen_where_only_the_last_target_completes_it():
     step = TrainStep(1, ids, 1.0, 3, 0.1, targets=targets)
 
     def seen(word):
-        return holds(condition_on_training(f"token '{word}' seen", codec), [step], codec)
+        return training_breakpoint_holds(training_breakpoint_of(f"token '{word}' seen", codec), [step], codec)
 
     assert seen("w7 w4")
     assert seen("w4 w5"), "w5 is the target of the last input"

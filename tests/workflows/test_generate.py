@@ -1,10 +1,10 @@
 """A generation that a user asks for: what ends it is watched, and a chat needs a template."""
 
 import pytest
+from minilm.workflows.generate import has_chat_template, run_until, start_run
 
 from minilm.errors import MinilmError
 from minilm.generation.breakpoints import breakpoint_of
-from minilm.workflows.generate import has_chat_template, run_until, start_run
 from minilm.workflows.open import Opened
 
 

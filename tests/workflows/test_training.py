@@ -255,10 +255,10 @@ def test_what_cannot_be_trained_is_named_when_it_is_asked_for(options, named):
 
 
 def test_settings_that_lack_one_are_named(text, tmp_path):
-    from minilm.training.checkpoint import save
+    from minilm.training.checkpoint import save_checkpoint
 
     training = minilm.Training(text, steps=2, **SMALL)
     kept = {name: value for name, value in training.prepared.settings.to_json().items() if name != "rate"}
-    save(tmp_path / "run" / "checkpoints", training.model, 0, 0, kept, training.codec.model_bytes)
+    save_checkpoint(tmp_path / "run" / "checkpoints", training.model, 0, 0, kept, training.codec.model_bytes)
     with pytest.raises(MinilmError, match="does not say the rate"):
         list(minilm.Training(out=tmp_path / "run", resume=True))

@@ -19,12 +19,12 @@ from minilm.backends.huggingface.training import HuggingFaceModel
 from minilm.dice import generator
 from minilm.errors import MinilmError, first_line
 
-__all__ = ["HuggingFaceModel", "create_gpt2", "open_model", "wrap_model"]
+__all__ = ["HuggingFaceModel", "create_gpt2", "open_hugging_face", "wrap_model"]
 
 DTYPES = ("float32", "float64", "bfloat16", "float16")
 
 
-def open_model(path_or_id: str | Path, device: str = "cpu", dtype: str = "float32") -> tuple[Any, Any]:
+def open_hugging_face(path_or_id: str | Path, device: str = "cpu", dtype: str = "float32") -> tuple[Any, Any]:
     """Open a model, and return it with its transformers tokenizer.
 
     Args:

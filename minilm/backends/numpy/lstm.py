@@ -83,9 +83,11 @@ def create(
         raise MinilmError(f"Backend numpy runs on the cpu only, got device {device!r}")
     check_config(config)
     check_dtype(dtype)
-    weights = canonical.initial(config, dtype) if weights is None else weights
-    canonical.check(config, weights)
-    return NumpyLSTM(config, {name: np.array(weights[name], dtype) for name in canonical.shapes(config)})
+    weights = canonical.initial_weights(config, dtype) if weights is None else weights
+    canonical.check_weights(config, weights)
+    return NumpyLSTM(
+        config, {name: np.array(weights[name], dtype) for name in canonical.weight_shapes(config)}
+    )
 
 
 class NumpyLSTM:
@@ -301,7 +303,7 @@ class NumpyLSTM:
 
     def restore(self, arrays: Mapping[str, Array]) -> None:
         """Take a snapshot back, or weights alone: Adam's averages then start at 0."""
-        canonical.check(self.config, arrays)
+        canonical.check_weights(self.config, arrays)
         for name, array in self._weights_and_averages().items():
             array[...] = arrays.get(name, 0)
         self._adam.step = int(arrays.get("adam.step", 0))

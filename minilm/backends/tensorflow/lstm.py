@@ -52,7 +52,7 @@ def create(
         MinilmError: the config, the dtype, the device or the weights cannot be used.
     """
     check_config(config)
-    weights = canonical.initial(config, check_dtype(dtype)) if weights is None else weights
+    weights = canonical.initial_weights(config, check_dtype(dtype)) if weights is None else weights
     return TensorFlowLSTM(config, check_dtype(dtype), find_device(device), weights, device)
 
 
@@ -161,7 +161,7 @@ class TensorFlowLSTM:
 
     def restore(self, arrays: Mapping[str, Array]) -> None:
         """Go back to a snapshot, or to weights alone; see Trainable."""
-        canonical.check(self.config, arrays)
+        canonical.check_weights(self.config, arrays)
         for name, variable in self._saved_variables().items():
             found = arrays.get(name)
             variable.assign(tf.zeros_like(variable) if found is None else self._tensor(found))

@@ -39,7 +39,10 @@ class NativeTensorFlow:
         self.config, self._dtype = config, dtype
         self._net = Net(config, dtype)
         self._variables = name_variables(self._net)
-        self._ours, self._theirs = canonical.initial(config, dtype), _draw_keras_weights(config, dtype)
+        self._ours, self._theirs = (
+            canonical.initial_weights(config, dtype),
+            _draw_keras_weights(config, dtype),
+        )
         self._adams: dict[tuple[float, bool], _KerasAdam] = {}
         self._gradients = tf.function(self._compute_gradients, autograph=False)
 
@@ -143,7 +146,7 @@ def _draw_keras_weights(config: ModelConfig, dtype: str) -> dict[str, Array]:
         "head.kernel": dense.kernel_initializer,
     }
     found, size = {}, config.hidden_size
-    for number, (name, shape) in enumerate(canonical.shapes(config).items()):
+    for number, (name, shape) in enumerate(canonical.weight_shapes(config).items()):
         kind = kinds.get(name) or kinds.get(name.split(".")[-1])
         if kind is None:
             # a bias: 0, and 1 for the forget gate

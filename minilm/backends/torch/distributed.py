@@ -65,7 +65,7 @@ def create(
             dist.init_process_group("nccl" if kind == "cuda" else "gloo", timeout=PATIENCE)
         except (RuntimeError, ValueError) as error:
             raise MinilmError(f"The workers do not meet ({_line(error)}); start with torchrun") from None
-    weights = canonical.initial(config, check_dtype(dtype)) if weights is None else weights
+    weights = canonical.initial_weights(config, check_dtype(dtype)) if weights is None else weights
     return DistributedLSTM(config, check_dtype(dtype), own, weights, worker)
 
 

@@ -53,7 +53,7 @@ def create(
         MinilmError: the config, the dtype, the device or the weights cannot be used.
     """
     check_config(config)
-    weights = canonical.initial(config, check_dtype(dtype)) if weights is None else weights
+    weights = canonical.initial_weights(config, check_dtype(dtype)) if weights is None else weights
     return TorchLSTM(config, check_dtype(dtype), find_device(device), weights)
 
 
@@ -207,7 +207,7 @@ class TorchLSTM:
 
     def restore(self, arrays: Mapping[str, Array]) -> None:
         """Go back to a snapshot, or to weights alone; see Trainable."""
-        canonical.check(self.config, arrays)
+        canonical.check_weights(self.config, arrays)
         for name, parameter in self._parameters.items():
             zeros = np.zeros_like(arrays[name])
             first, second = (arrays.get(f"adam.{letter}.{name}", zeros) for letter in "mv")

@@ -35,7 +35,7 @@ class NativeTorch:
 
     def __init__(self, config: ModelConfig, dtype: str) -> None:
         self.config, self._dtype = config, getattr(torch, dtype)
-        self._ours = canonical.initial(config, dtype)
+        self._ours = canonical.initial_weights(config, dtype)
 
     def train(
         self, batches: Sequence[tuple[Array, Array, Array]], rate: float, neutral: frozenset[str]

@@ -8,7 +8,7 @@ import click
 
 from minilm.builtin import PROMPT
 from minilm.cli.compare.student import check_seconds, print_verdict, seconds_option
-from minilm.cli.options.model import open_model
+from minilm.cli.options.model import open_with_notices
 from minilm.cli.options.request import takes
 from minilm.comparison.student.compare import StudentVerdict, compare_files, compare_models
 from minilm.errors import MinilmError
@@ -73,6 +73,6 @@ def _compare(request: ModelsRequest) -> StudentVerdict:
         return compare_files(first, second, request.seconds)
     if any(files):
         raise MinilmError(f"A file is compared with reference or with a file, got {first} and {second}")
-    left, right = (open_model(subject, dtype=request.dtype) for subject in request.subjects)
+    left, right = (open_with_notices(subject, dtype=request.dtype) for subject in request.subjects)
     ids = left.codec.encode(request.prompt, special=True)
     return compare_models(left.model, right.model, ids, request.tolerance)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import click
 
 from minilm.cli.debug.generate_inspect import INSPECT
-from minilm.cli.debug.generate_navigate import NAVIGATE, GenerateState, prompt_line
+from minilm.cli.debug.generate_navigate import NAVIGATE, GenerateState, generation_prompt
 from minilm.cli.debug.loop import read_script, read_terminal, run_commands, say
 from minilm.cli.options.request import takes
 from minilm.cli.options.run import RunOptions, run_options
@@ -62,7 +62,7 @@ def command(request: DebugGenerateRequest) -> None:
     for condition in request.breaks:
         session = session.with_breakpoint(condition)
     say("help lists the commands, quit ends")
-    run_commands((*NAVIGATE, *INSPECT), GenerateState(session, request.show), prompt_line, read)
+    run_commands((*NAVIGATE, *INSPECT), GenerateState(session, request.show), generation_prompt, read)
 
 
 def _window(cursor: Cursor) -> int:

@@ -13,7 +13,7 @@ from minilm.cli.debug.loop import Action, list_meanings, parse_number, say
 from minilm.cli.debug.values import field_at, shown
 from minilm.errors import MinilmError
 from minilm.faces import text
-from minilm.faces.layout import WIDTH, wrap
+from minilm.faces.layout import WIDTH, wrap_line
 from minilm.faces.trace import margin_lines
 from minilm.faces.visible import piece, quoted
 from minilm.generation import Cursor
@@ -126,7 +126,7 @@ def _allowed(state: GenerateState, argument: str) -> None:
         fits, canonical = (stage.allowed(cursor.context, kind) for kind in (False, True))
         say(f"{stage.label}: {stage.note(cursor.context)}")
         for name, mask in (("canonical", canonical), ("fits only", fits & ~canonical)):
-            for line in wrap(f" {name}  {_tokens(cursor, mask)}", WIDTH, " " * 12):
+            for line in wrap_line(f" {name}  {_tokens(cursor, mask)}", WIDTH, " " * 12):
                 say(line)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from minilm.cli.debug.loop import Action, parse_count, parse_number, say
 from minilm.errors import MinilmError
 from minilm.faces import text
-from minilm.faces.layout import WIDTH, wrap
+from minilm.faces.layout import WIDTH, wrap_line
 from minilm.faces.visible import quoted
 from minilm.generation import Session
 from minilm.generation.branch import Merged
@@ -17,7 +17,7 @@ from minilm.sampling import spell
 from minilm.sampling.parsing import EXAMPLES
 from minilm.token_text import id_of, unquoted
 
-__all__ = ["NAVIGATE", "GenerateState", "last_step", "parse_text", "prompt_line"]
+__all__ = ["NAVIGATE", "GenerateState", "generation_prompt", "last_step", "parse_text"]
 
 # How many characters of the text the prompt line shows.
 _TAIL = 24
@@ -36,7 +36,7 @@ class GenerateState:
     show: str = "brief"
 
 
-def prompt_line(state: GenerateState) -> str:
+def generation_prompt(state: GenerateState) -> str:
     """Return the line before a command: branch, number of tokens, end of the text."""
     here = state.session.here
     whole = here.cursor.codec.decode(here.cursor.ids.tolist())
@@ -157,7 +157,7 @@ def _stages(state: GenerateState, argument: str) -> GenerateState:
     return state
 
 
-_SPELLINGS = "\n".join(wrap(f"  in any order: {' '.join(EXAMPLES)}", WIDTH, "    "))
+_SPELLINGS = "\n".join(wrap_line(f"  in any order: {' '.join(EXAMPLES)}", WIDTH, "    "))
 
 NAVIGATE = (
     Action(("next", "n"), "[N]", "take one step, or N", _next),

@@ -8,7 +8,7 @@ import click
 
 from minilm.cli.debug.loop import read_script, read_terminal, run_commands, say
 from minilm.cli.debug.train_inspect import INSPECT
-from minilm.cli.debug.train_navigate import NAVIGATE, TrainState, prompt_line
+from minilm.cli.debug.train_navigate import NAVIGATE, TrainState, training_prompt
 from minilm.cli.options.request import takes
 from minilm.cli.options.text_files import TextCommand
 from minilm.cli.options.training import TimelineOptions, timeline_options
@@ -48,4 +48,4 @@ def command(request: DebugTrainRequest) -> None:
     steps = timeline.last - timeline.first
     say(f"{steps} steps of {training.model.name}; help lists the commands, quit ends")
     state = TrainState(open_train_session(timeline), training.codec)
-    run_commands((*NAVIGATE, *INSPECT), state, prompt_line, read)
+    run_commands((*NAVIGATE, *INSPECT), state, training_prompt, read)

@@ -17,7 +17,7 @@ from minilm.training.timeline.timeline import Timeline, TrainSession
 if TYPE_CHECKING:
     from tokenizer import Tokenizer
 
-__all__ = ["NAVIGATE", "TrainState", "prompt_line"]
+__all__ = ["NAVIGATE", "TrainState", "training_prompt"]
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class TrainState:
         return replace(self, session=self.session.moved(place))
 
 
-def prompt_line(state: TrainState) -> str:
+def training_prompt(state: TrainState) -> str:
     """Return the line before a command: branch, updates made, last step."""
     return f"({state.session.current}:{state.here.index}/{state.here.last}) "
 

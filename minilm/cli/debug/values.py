@@ -15,7 +15,7 @@ import numpy as np
 
 from minilm.errors import MinilmError
 from minilm.faces import text
-from minilm.faces.layout import WIDTH, clip, wrap
+from minilm.faces.layout import WIDTH, clip, wrap_line
 from minilm.faces.visible import quoted
 from minilm.records import Candidate, Decision, Step, TrainStep
 
@@ -110,7 +110,7 @@ def shown(value: Any, show: str = "brief") -> str:
 
 def _item_lines(place: int, item: Any) -> list[str]:
     said = text.render(item) if isinstance(item, Candidate) else _short(item)
-    return wrap(f"[{place}] {said}", WIDTH, "    ")
+    return wrap_line(f"[{place}] {said}", WIDTH, "    ")
 
 
 def _short(value: Any) -> str:

@@ -10,7 +10,7 @@ import click
 
 from minilm.workflows import open as opening
 
-__all__ = ["ModelOptions", "model_options", "open_model"]
+__all__ = ["ModelOptions", "model_options", "open_with_notices"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,7 @@ class ModelOptions:
 
     def open(self) -> opening.Opened:
         """Open the model; where opening changes it, a line on standard error says so."""
-        return open_model(self.source, self.backend, self.device, self.dtype)
+        return open_with_notices(self.source, self.backend, self.device, self.dtype)
 
 
 def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -57,7 +57,7 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def open_model(
+def open_with_notices(
     source: str | None, backend: str | None = None, device: str = "cpu", dtype: str = "float32"
 ) -> opening.Opened:
     """Open a model; where opening changes it, a line on standard error says so.

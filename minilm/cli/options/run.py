@@ -18,8 +18,7 @@ from minilm.generation import Cursor
 from minilm.generation.breakpoints import breakpoint_of
 from minilm.protocols import TextCodec
 from minilm.token_text import ids_of
-from minilm.workflows.generate import has_chat_template, start_run
-from minilm.workflows.open import Opened
+from minilm.workflows.open import Opened, has_chat_template
 
 __all__ = ["RunOptions", "run_options"]
 
@@ -63,8 +62,7 @@ class RunOptions(ModelOptions, StageOptions):
             click.echo(
                 "An instruct model run without its chat template; --chat puts the prompt in it", err=True
             )
-        return start_run(
-            opened,
+        return opened.start(
             self.prompt,
             self.build_stages(),
             self.seed,

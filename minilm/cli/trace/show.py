@@ -17,7 +17,7 @@ from minilm.cli.trace.files import csv_command, html_command, plot
 from minilm.cli.trace.replay import replay, sweep_command
 from minilm.errors import MinilmError
 from minilm.faces import text
-from minilm.faces.layout import WIDTH, wrap
+from minilm.faces.layout import WIDTH, wrap_line
 from minilm.faces.trace import asked_lines, margin_lines
 from minilm.faces.visible import visible
 from minilm.records import Step
@@ -135,7 +135,7 @@ def _margins(recording: Recording, index: int, *, needed: bool) -> str:
     except MinilmError as error:
         if needed:
             raise
-        return "\n".join(wrap(f" margins not known: {error}", WIDTH, "   "))
+        return "\n".join(wrap_line(f" margins not known: {error}", WIDTH, "   "))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,13 +152,14 @@ class CheckRequest:
 
 
 @command.command(
+    "check",
     epilog="Example: minilm trace check run.jsonl\n\n\b\n"
-    "In Python: from minilm.trace.audit.logits import audit_trace; audit_trace('run.jsonl')"
+    "In Python: from minilm.trace.audit.logits import audit_trace; audit_trace('run.jsonl')",
 )
 @click.argument("file", metavar="FILE")
 @click.option("--json", "as_lines", is_flag=True, help="Print the violations as JSON lines.")
 @takes(CheckRequest)
-def check(request: CheckRequest) -> None:
+def print_violations(request: CheckRequest) -> None:
     """Check that the numbers of FILE agree with each other.
 
     Where its logits are beside it, every step is also decided again from them. Every line that breaks a rule

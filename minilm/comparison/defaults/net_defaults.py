@@ -14,7 +14,7 @@ from minilm.backends import create
 from minilm.comparison.defaults.small_net import (
     CONFIG,
     make_batch,
-    make_weights,
+    make_small_weights,
     read_hidden,
     run_hidden,
     run_logits,
@@ -66,7 +66,7 @@ def observe_forward(on: frozenset[str]) -> dict[str, Array]:
         Logits (B, T, V), the head's input under dropout (B, T, H), and logits in float32, where the order of
         sums shows.
     """
-    arrays = make_weights()
+    arrays = make_small_weights()
     if "gate_order" in on:
         for part in ("kernel", "recurrent", "bias"):
             i, f, g, o = np.split(arrays[f"lstm.0.{part}"], 4, axis=-1)
@@ -83,7 +83,7 @@ def observe_forward(on: frozenset[str]) -> dict[str, Array]:
 
 def _drop(ids: Array, on: frozenset[str]) -> Array:
     """Return hidden states with a mask for every step behind the layer, or one for all steps before it."""
-    arrays, dice = make_weights(), generator(2, "rows")
+    arrays, dice = make_small_weights(), generator(2, "rows")
     values = arrays["embedding"][ids]  # (B, T, E)
     if "dropout_place" in on:
         mask = dice.random((len(ids), 1, CONFIG.embedding_size)) < KEPT
@@ -93,7 +93,7 @@ def _drop(ids: Array, on: frozenset[str]) -> Array:
 
 
 def _run_float32(ids: Array, on: frozenset[str]) -> Array:
-    arrays = make_weights("float32")
+    arrays = make_small_weights("float32")
     top = read_hidden(arrays, ids)
     # (B, T, H, V), to be summed over H one after the other
     products = top[..., None] * arrays["head.kernel"]
@@ -112,7 +112,7 @@ def observe_padding(on: frozenset[str]) -> dict[str, Array]:
         is all padding and to an empty row.
     """
     batch = make_batch(padded=True)
-    row = make_weights()["embedding"][PAD]
+    row = make_small_weights()["embedding"][PAD]
     return {
         "loss": np.array(_padded_loss(on)),
         "padded outputs": _run_padded(batch.inputs, batch.mask, on),
@@ -123,7 +123,7 @@ def observe_padding(on: frozenset[str]) -> dict[str, Array]:
 
 
 def _padded_loss(on: frozenset[str]) -> float:
-    arrays, batch = make_weights(), make_batch(padded=True)
+    arrays, batch = make_small_weights(), make_batch(padded=True)
     scores = run_logits(arrays, batch.inputs)
     if "probabilities_as_logits" in on:
         scores = softmax(scores)
@@ -134,7 +134,7 @@ def _padded_loss(on: frozenset[str]) -> float:
 
 def _run_padded(ids: Array, mask: Array, on: frozenset[str]) -> Array:
     """Return hidden states (B, T, H): the layer goes on over padding, or repeats its last output."""
-    hidden = read_hidden(make_weights(), ids)
+    hidden = read_hidden(make_small_weights(), ids)
     if "padded_steps" in on:
         last = mask.sum(axis=1).astype(int) - 1
         places = np.minimum(np.arange(ids.shape[1]), last[:, None])
@@ -173,7 +173,7 @@ def observe_first_weights(on: frozenset[str]) -> dict[str, Array]:
     Args:
         on: the defaults of FIRST_WEIGHTS that are switched on; the canonical arrays are the neutral form.
     """
-    arrays, dice = make_weights(), generator(1, "rows")
+    arrays, dice = make_small_weights(), generator(1, "rows")
     bound = 1 / np.sqrt(CONFIG.hidden_size)
     if "embedding_init" in on:
         arrays["embedding"] = dice.uniform(-0.05, 0.05, arrays["embedding"].shape)

@@ -17,14 +17,14 @@ from minilm.dice import generator
 from minilm.frozen import one_line
 from minilm.records import Array, ModelConfig
 from minilm.training.batches import Batch
-from minilm.weights import initial
+from minilm.weights import initial_weights
 
 __all__ = [
     "CONFIG",
     "Slices",
     "compute_gradients",
     "make_batch",
-    "make_weights",
+    "make_small_weights",
     "read_hidden",
     "run_hidden",
     "run_logits",
@@ -52,13 +52,13 @@ class Slices:
     __repr__ = one_line
 
 
-def make_weights(dtype: str = "float64") -> dict[str, Array]:
+def make_small_weights(dtype: str = "float64") -> dict[str, Array]:
     """Return the canonical arrays with which every run begins.
 
     Args:
         dtype: "float32" or "float64".
     """
-    return initial(CONFIG, dtype)
+    return initial_weights(CONFIG, dtype)
 
 
 def make_batch(step: int = 0, *, padded: bool = False) -> Batch:

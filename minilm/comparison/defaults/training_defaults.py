@@ -19,7 +19,7 @@ from minilm.comparison.defaults.small_net import (
     Slices,
     compute_gradients,
     make_batch,
-    make_weights,
+    make_small_weights,
 )
 from minilm.dice import generator
 from minilm.errors import MinilmError
@@ -57,7 +57,7 @@ def observe_optimizer(on: frozenset[str]) -> dict[str, Array]:
     Returns:
         The losses, the first clipped gradients, the weights after Adam, SGD and decay.
     """
-    arrays = make_weights()
+    arrays = make_small_weights()
     if "two_biases" in on:
         arrays["second"] = np.zeros_like(arrays["lstm.0.bias"])
     moments = {name: (np.zeros_like(array), np.zeros_like(array)) for name, array in arrays.items()}
@@ -145,15 +145,15 @@ def adam_update(
 def _take_sgd_step(on: frozenset[str]) -> dict[str, Array]:
     """Return the head's bias after one step of SGD at the default rate."""
     rate = 1e-2 if "sgd_rate" in on else 1e-3
-    arrays = make_weights()
+    arrays = make_small_weights()
     gradient = compute_gradients(arrays, make_batch()).dense["head.bias"]
     return {"weights after SGD": arrays["head.bias"] - rate * gradient}
 
 
 def _take_decay_step(on: frozenset[str]) -> dict[str, Array]:
     """Return the head's kernel after one step of Adam with weight decay, decoupled or in the gradient."""
-    kernel = make_weights()["head.kernel"]
-    gradient = compute_gradients(make_weights(), make_batch()).dense["head.kernel"]
+    kernel = make_small_weights()["head.kernel"]
+    gradient = compute_gradients(make_small_weights(), make_batch()).dense["head.kernel"]
     moments = np.zeros_like(kernel), np.zeros_like(kernel)
     if "weight_decay" in on:
         # L2: the decay joins the gradient, and Adam divides it by the gradient's size.

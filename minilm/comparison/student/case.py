@@ -19,7 +19,7 @@ from minilm.comparison.student.reference_cell import ACTIVATIONS, run_cell
 from minilm.comparison.student.variant import REFERENCE, Variant
 from minilm.dice import generator
 from minilm.records import Array, ModelConfig
-from minilm.weights import shapes
+from minilm.weights import weight_shapes
 
 __all__ = [
     "CASES",
@@ -29,10 +29,10 @@ __all__ = [
     "STEPS",
     "USUAL",
     "Case",
+    "make_case_weights",
     "make_ids",
     "make_inputs",
     "make_layer",
-    "make_weights",
     "run_case",
     "run_model",
 ]
@@ -73,7 +73,7 @@ SHORT = Case(USUAL.name, tuple(row[:2] for row in USUAL.ids))
 STEPS = sum(len(row) for case in CASES for row in case.ids)
 
 
-def make_weights(case: Case = USUAL) -> dict[str, Array]:
+def make_case_weights(case: Case = USUAL) -> dict[str, Array]:
     """Return canonical arrays in float64; no bias is 0, so a bias that is left out shows."""
     return {name: array.copy() for name, array in _draw_weights(case).items()}
 
@@ -83,7 +83,7 @@ def make_weights(case: Case = USUAL) -> dict[str, Array]:
 def _draw_weights(case: Case) -> dict[str, Array]:
     arrays = {
         name: case.scale * generator(0, "student", number).uniform(-1.2, 1.2, shape)
-        for number, (name, shape) in enumerate(shapes(CONFIG).items())
+        for number, (name, shape) in enumerate(weight_shapes(CONFIG).items())
     }
     i, f, g, _ = np.split(arrays["lstm.0.bias"], 4)
     for block, signs in ((i, (1, 1)), (f, (1, 1)), (g, (1, -1))):
@@ -98,18 +98,18 @@ def make_ids(case: Case = USUAL) -> Array:
 
 def make_inputs(case: Case = USUAL) -> Array:
     """Return the inputs (B, T, E) that a layer reads: the embeddings of the ids."""
-    return make_weights(case)["embedding"][make_ids(case)]
+    return make_case_weights(case)["embedding"][make_ids(case)]
 
 
 def make_layer(case: Case = USUAL) -> Weights:
     """Return the kernel (E, 4H), the recurrent kernel (H, 4H) and the bias (4H,)."""
-    arrays = make_weights(case)
+    arrays = make_case_weights(case)
     return arrays["lstm.0.kernel"], arrays["lstm.0.recurrent"], arrays["lstm.0.bias"]
 
 
 def run_case(variant: Variant = REFERENCE, case: Case = USUAL) -> dict[str, Array]:
     """Return what a variant computes: i, f, g, o, cell and hidden (B, T, H), logits (B, T, V)."""
-    return run_model(make_weights(case), make_ids(case), variant)
+    return run_model(make_case_weights(case), make_ids(case), variant)
 
 
 def run_model(arrays: Mapping[str, Array], ids: Array, variant: Variant = REFERENCE) -> dict[str, Array]:

@@ -243,7 +243,7 @@ def _call_model(make: Callable[..., Any], framework: Framework) -> Answers:
     """Call a net with all rows at once, or with one after the other where it takes only one."""
 
     def make_for(one: Case) -> Any:
-        net = make({name: framework.tensor(array) for name, array in case.make_weights(one).items()})
+        net = make({name: framework.tensor(array) for name, array in case.make_case_weights(one).items()})
         if not callable(net):
             raise MinilmError(f"make_model must return a net that can be called, got a {type(net).__name__}")
         return net

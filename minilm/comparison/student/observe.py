@@ -73,7 +73,7 @@ def _continue_from_the_end() -> dict[str, Array]:
     inputs = case.make_inputs()[:1]
     steps = inputs.shape[1]
     found = run_cell(np.concatenate([inputs, inputs], axis=1), case.make_layer())
-    arrays = case.make_weights()
+    arrays = case.make_case_weights()
     shown = {name: found[name][:, steps:] for name in ("cell", "hidden")}
     return shown | {"logits": shown["hidden"] @ arrays["head.kernel"] + arrays["head.bias"]}
 

@@ -25,7 +25,7 @@ from minilm.backends import wrap
 from minilm.comparison.student.contract import Framework, call_student
 from minilm.errors import MinilmError, first_line
 
-__all__ = ["main"]
+__all__ = ["answer_for_file"]
 
 
 class _NoKeyboard:
@@ -41,7 +41,7 @@ class _NoKeyboard:
         return self
 
 
-def main(file: str, answer: str) -> None:
+def answer_for_file(file: str, answer: str) -> None:
     """Run a student's file on the cases and write the result as JSON.
 
     Args:
@@ -148,6 +148,6 @@ def _describe_error(error: BaseException, file: str) -> str:
 
 if __name__ == "__main__":
     os.environ.setdefault("MPLBACKEND", "Agg")
-    main(*sys.argv[1:])
+    answer_for_file(*sys.argv[1:])
     # Without waiting for threads that the file left behind.
     os._exit(0)

@@ -7,7 +7,7 @@ import re
 import numpy as np
 
 from minilm.doctor.records import Finding, Observation
-from minilm.doctor.run import WatchedRun, global_norm
+from minilm.doctor.run import WatchedRun, combine_norms
 
 __all__ = [
     "clipping_misplaced",
@@ -63,7 +63,7 @@ def _clipped_before_backward(run: WatchedRun) -> Finding | None:
     return Finding(
         name="clipping_misplaced",
         step=early[0].step,
-        number=global_norm(early[0].used),
+        number=combine_norms(early[0].used),
         what="gradient norm that the update used unclipped",
         cause="the gradients are clipped before backward, when there is nothing to clip",
         fix="backward, clip, then optimizer.step()",
@@ -78,9 +78,9 @@ def _clipped_after_update(step: Observation) -> Finding | None:
     return Finding(
         name="clipping_misplaced",
         step=step.step,
-        number=global_norm(step.used),
+        number=combine_norms(step.used),
         what="gradient norm that the update used unclipped",
-        cause=f"clipped to {global_norm(after):.3g} only after the update",
+        cause=f"clipped to {combine_norms(after):.3g} only after the update",
         fix="backward, clip, then optimizer.step()",
     )
 
@@ -261,7 +261,7 @@ def exploding_norms(run: WatchedRun) -> Finding | None:
     (at least five).
     Healthy: a loss that is a sum over many tokens has large gradients too; see loss_at_start.
     """
-    norms = [global_norm(step.raw) for step in run.steps]
+    norms = [combine_norms(step.raw) for step in run.steps]
     for place, norm in enumerate(norms):
         usual = float(np.median(norms[:place])) if place >= 5 else np.inf
         if HUGE < norm < np.inf or LEAP * usual < norm < np.inf:
@@ -300,7 +300,7 @@ def vanishing_norms(run: WatchedRun) -> Finding | None:
         if not layers or step.loss < 0.1:
             continue
         largest, smallest = max(step.raw.values()), min(layers, key=lambda name: layers[name])
-        if global_norm(step.raw) < NOTHING or layers[smallest] < VANISHED * largest:
+        if combine_norms(step.raw) < NOTHING or layers[smallest] < VANISHED * largest:
             return Finding(
                 name="vanishing_norms",
                 step=step.step,

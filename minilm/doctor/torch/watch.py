@@ -25,7 +25,7 @@ from minilm.doctor.batch import (
     without_outputs,
 )
 from minilm.doctor.records import Observation, StepDetails
-from minilm.doctor.run import global_norm
+from minilm.doctor.run import combine_norms
 from minilm.doctor.torch.facts import Facts, as_array
 from minilm.doctor.watching import Watching, order_axes
 from minilm.records import Array
@@ -177,7 +177,7 @@ class Watch:
             self.losses, self.zeroed = [], False
         if self.updated_names is not None:
             norms = self.facts.norms() if accumulates else {}
-            self.leftover = global_norm({name: norms.get(name, 0) for name in self.updated_names})
+            self.leftover = combine_norms({name: norms.get(name, 0) for name in self.updated_names})
             self.updated_names = None
         if not self.optimizers and not self.before:
             # The weights may be updated by hand.

@@ -5,7 +5,7 @@ full.py shows everything that a record carries.
 
 from __future__ import annotations
 
-from minilm.faces.layout import WIDTH, align, clip, count_cells, pad, wrap
+from minilm.faces.layout import WIDTH, align, clip, count_cells, pad, wrap_line
 from minilm.faces.numerals import count, fixed, interval, probability, signed, vector
 from minilm.faces.visible import piece, visible
 from minilm.records import Candidate, Decision, Embedding, Removal, Step, TrainStep
@@ -122,7 +122,7 @@ def _add_reason(facts: str, reason: str) -> list[str]:
         return [facts]
     if count_cells(facts) + 3 + count_cells(reason) <= WIDTH:
         return [f"{facts}   {reason}"]
-    return [facts, *wrap(" " + reason, WIDTH, " ")]
+    return [facts, *wrap_line(" " + reason, WIDTH, " ")]
 
 
 def ending(step: Step) -> list[str]:
@@ -145,4 +145,4 @@ def train_lines(step: TrainStep) -> list[str]:
     clipped = "" if step.clip_factor == 1 else f"  clipped × {step.clip_factor:.3g}"
     loss = f"loss {fixed(step.loss, 4)} nats{held_out}"
     seen = f"{count(step.tokens)} tokens  rate {step.rate:g}{clipped}"
-    return wrap(f"train step {count(step.index)}  {loss}  {seen}", WIDTH, "  ")
+    return wrap_line(f"train step {count(step.index)}  {loss}  {seen}", WIDTH, "  ")

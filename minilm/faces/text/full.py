@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from minilm.faces.layout import WIDTH, align, clip, count_cells, wrap
+from minilm.faces.layout import WIDTH, align, clip, count_cells, wrap_line
 from minilm.faces.numerals import count, fixed, interval, probability, signed
 from minilm.faces.text.brief import (
     candidate_line,
@@ -26,13 +26,13 @@ def full_lines(record: object) -> list[str]:
     if isinstance(record, Decision):
         return _decision_in_full(record)
     if isinstance(record, Candidate):
-        return wrap(candidate_line(record), WIDTH, "   ")
+        return wrap_line(candidate_line(record), WIDTH, "   ")
     return _training_in_full(record) if isinstance(record, TrainStep) else []
 
 
 def _read_lines(step: Step) -> list[str]:
     raw = " ".join(f"{byte:02x}" for byte in step.bytes) or "none, a special token"
-    return [read_line(step, 4), *wrap(f" at position {step.position}   bytes {raw}", WIDTH, "   ")]
+    return [read_line(step, 4), *wrap_line(f" at position {step.position}   bytes {raw}", WIDTH, "   ")]
 
 
 def _decision_in_full(decision: Decision) -> list[str]:
@@ -58,7 +58,7 @@ def _candidate_table(decision: Decision) -> list[str]:
     width = max(map(count_cells, table)) + 3
     lines = []
     for line, note in zip(table, notes, strict=True):
-        first, *others = wrap(note, max(16, WIDTH - 1 - width))
+        first, *others = wrap_line(note, max(16, WIDTH - 1 - width))
         lines.append(f" {line}{' ' * (width - count_cells(line))}{first}".rstrip())
         lines += [" " * (width + 1) + other for other in others]
     return lines
@@ -77,7 +77,7 @@ def _ledger_lines(decision: Decision) -> list[str]:
     for effect in decision.stages:
         if effect.note:
             kind = effect.stage.partition("(")[0]
-            lines += wrap(f" {kind}: {visible(effect.note, keep='')}", WIDTH, "   ")
+            lines += wrap_line(f" {kind}: {visible(effect.note, keep='')}", WIDTH, "   ")
     return lines
 
 
@@ -87,7 +87,7 @@ def _watched_lines(decision: Decision) -> list[str]:
         shown = f"{clip(known[token_id], 20)} {token_id}" if token_id in known else f"id {token_id}"
         stages = [effect for effect in decision.stages if token_id in effect.watched]
         changes = "   ".join(_describe_change(effect, token_id) for effect in stages)
-        lines += wrap(f" watched {shown}, log p: {changes}", WIDTH, "   ")
+        lines += wrap_line(f" watched {shown}, log p: {changes}", WIDTH, "   ")
     return lines
 
 
@@ -107,7 +107,7 @@ def _draw_lines(decision: Decision) -> list[str]:
         lines.append(
             " fragile changes of 1e-5 in the logits, as between frameworks, can choose another token"
         )
-    return [*lines, *wrap(f" reason  {visible(decision.reason, keep='')}", WIDTH, " " * 9)]
+    return [*lines, *wrap_line(f" reason  {visible(decision.reason, keep='')}", WIDTH, " " * 9)]
 
 
 def _describe_distribution(distribution: Distribution) -> str:
@@ -117,7 +117,7 @@ def _describe_distribution(distribution: Distribution) -> str:
 
 def _text_lines(step: Step) -> list[str]:
     added = quoted(step.new_text) if step.new_text else "nothing yet, the character is not complete"
-    text = wrap(f" text    {added} at byte {step.offset} of the generated text", WIDTH, " " * 9)
+    text = wrap_line(f" text    {added} at byte {step.offset} of the generated text", WIDTH, " " * 9)
     return [*text, *ending(step)]
 
 

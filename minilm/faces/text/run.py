@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from minilm.faces.layout import WIDTH, clip, wrap
+from minilm.faces.layout import WIDTH, clip, wrap_line
 from minilm.faces.text.brief import FINISHES
 from minilm.faces.visible import piece, visible
 
@@ -30,12 +30,12 @@ def header(
         raws: the bytes of each id, (T,), where known.
         model: the name of the model; None does not show it.
     """
-    lines = [] if model is None else wrap(f"model   {visible(model, keep='')}", WIDTH, " " * 8)
+    lines = [] if model is None else wrap_line(f"model   {visible(model, keep='')}", WIDTH, " " * 8)
     bytes_of = [None] * len(ids) if raws is None else raws
     triples = zip(ids, pieces, bytes_of, strict=True)
     shown = [f"{clip(piece(text, raw), 32)} {token_id}" for token_id, text, raw in triples]
-    lines += wrap(f"prompt  {_count_tokens(len(ids))}: " + " · ".join(shown), WIDTH, " " * 8)
-    lines += wrap(f"stages  {_join_labels(stages)}", WIDTH, " " * 8)
+    lines += wrap_line(f"prompt  {_count_tokens(len(ids))}: " + " · ".join(shown), WIDTH, " " * 8)
+    lines += wrap_line(f"stages  {_join_labels(stages)}", WIDTH, " " * 8)
     lines += [f"seed    {seed}"]
     return "\n".join(lines)
 
@@ -58,9 +58,9 @@ def footer(finish: str | None, ids: Sequence[int], text: str) -> str:
     """
     reason = "stopped before an end" if finish is None else FINISHES.get(finish, visible(finish, keep=""))
     lines = [f"ended   {reason}, after {_count_tokens(len(ids))}"]
-    lines += wrap("ids     " + " ".join(str(token_id) for token_id in ids), WIDTH, " " * 8)
+    lines += wrap_line("ids     " + " ".join(str(token_id) for token_id in ids), WIDTH, " " * 8)
     for place, line in enumerate(visible(text, keep="\n").split("\n")):
-        lines += wrap(("        " if place else "text    ") + line, WIDTH, " " * 8)
+        lines += wrap_line(("        " if place else "text    ") + line, WIDTH, " " * 8)
     return "\n".join(line.rstrip() for line in lines)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from minilm.faces.layout import WIDTH, align, clip, wrap
+from minilm.faces.layout import WIDTH, align, clip, wrap_line
 from minilm.faces.numerals import fixed, probability, signed
 from minilm.faces.visible import piece, quoted, visible
 from minilm.records import TrainStep
@@ -33,7 +33,7 @@ def batch_text(rows: Sequence[Sequence[TokenLoss]], step: TrainStep) -> str:
     lines = []
     for number, row in enumerate(rows):
         shown = " · ".join(f"{clip(piece(t.text, t.bytes), 24)} {t.id} {fixed(t.loss)}" for t in row)
-        lines += wrap(f"row {number}  from id {int(step.ids[number, 0])}: {shown}", WIDTH, "       ")
+        lines += wrap_line(f"row {number}  from id {int(step.ids[number, 0])}: {shown}", WIDTH, "       ")
     left = len(step.ids) - len(rows)
     return "\n".join([*lines, *([f"and {left} rows more"] if left > 0 else [])])
 

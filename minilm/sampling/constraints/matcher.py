@@ -19,7 +19,7 @@ from minilm.errors import MinilmError, require_packages
 from minilm.frozen import one_line
 from minilm.protocols import TextCodec
 from minilm.records import Array, frozen_array
-from minilm.sampling.constraints.probe import LIMITS, probe, shorten
+from minilm.sampling.constraints.probe import LIMITS, shorten, try_grammar
 from minilm.sampling.constraints.vocabulary import Vocabulary, get_vocabulary
 
 __all__ = ["Choices", "Matcher", "State"]
@@ -74,7 +74,7 @@ class Matcher:
             MinilmError: The grammar is wrong or too large, or llguidance is not installed.
         """
         require_packages(name, "llguidance", extra="constrain")
-        if error := probe(lark):
+        if error := try_grammar(lark):
             raise MinilmError(f"{name} is refused: {error}")
         vocabulary = get_vocabulary(codec)
         matcher = cls(lark, vocabulary, _get_view(vocabulary), texts)

@@ -13,7 +13,7 @@ from typing import Any
 
 from minilm.errors import first_line
 
-__all__ = ["LIMITS", "probe", "shorten"]
+__all__ = ["LIMITS", "shorten", "try_grammar"]
 
 # What a hostile constraint may use; each limit keeps a step well under a second.
 LIMITS: dict[str, Any] = {
@@ -64,7 +64,7 @@ _LIMIT_WORDS = ("too many", "too big", "too large", "max is", "limit exceeded", 
 
 
 @lru_cache(maxsize=64)
-def probe(lark: str) -> str:
+def try_grammar(lark: str) -> str:
     """Return why a grammar must not be run in this process, or ""."""
     command = [sys.executable, "-I", "-c", _SCRIPT]
     try:

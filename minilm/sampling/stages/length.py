@@ -11,7 +11,7 @@ import numpy as np
 from minilm.errors import MinilmError
 from minilm.protocols import TextCodec
 from minilm.sampling.scores import Context, Scores, places
-from minilm.sampling.stage import HUGE, Stage, check_ids, check_known, check_whole
+from minilm.sampling.stage import HUGE, Stage, check_known, check_stage_ids, check_whole
 
 __all__ = [
     "ForcedBos",
@@ -96,7 +96,7 @@ class Suppress(Stage):
     truncates: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        check_ids(type(self).__name__, self.ids)
+        check_stage_ids(type(self).__name__, self.ids)
 
     def bind(self, codec: TextCodec) -> Stage:
         """Return the same stage. Raise MinilmError for an id that the codec does not have."""

@@ -21,7 +21,7 @@ from minilm.protocols import TextCodec
 from minilm.records import ParameterNorms, TrainStep
 from minilm.token_text import ids_of
 
-__all__ = ["FUNCTIONS", "NAMES", "condition_on_training", "holds", "speaks_of_nan"]
+__all__ = ["FUNCTIONS", "NAMES", "speaks_of_nan", "training_breakpoint_holds", "training_breakpoint_of"]
 
 NAMES: dict[str, tuple[str, Callable[[TrainStep], Any]]] = {
     "step": ("number of the step, from 1", lambda s: s.index),
@@ -57,10 +57,10 @@ _PHRASE = re.compile(
 )
 
 
-def condition_on_training(text: str, codec: TextCodec | None = None) -> Condition:
+def training_breakpoint_of(text: str, codec: TextCodec | None = None) -> Condition:
     """Read a condition on a training step.
 
-    >>> condition_on_training("grad_norm > 5 or loss rises 3 times").text
+    >>> training_breakpoint_of("grad_norm > 5 or loss rises 3 times").text
     'grad_norm > 5 or loss rises 3 times'
 
     Args:
@@ -71,7 +71,7 @@ def condition_on_training(text: str, codec: TextCodec | None = None) -> Conditio
         MinilmError: the text cannot be read; it names the part.
     """
     spelt = _PHRASE.sub(_as_function, text)
-    condition = conditions.parse(spelt, NAMES, FUNCTIONS)
+    condition = conditions.parse_condition(spelt, NAMES, FUNCTIONS)
     if codec is None and re.search(r"\bseen\s*\(\s*['\"]", spelt):
         raise MinilmError("A condition on a word needs a tokenizer; give the timeline its codec, or an id")
     return Condition(text, condition.test)
@@ -89,11 +89,13 @@ def speaks_of_nan(condition: Condition) -> bool:
     return re.search(r"\bnan\b", re.sub(_TEXT, "", condition.text)) is not None
 
 
-def holds(condition: Condition, steps: Sequence[TrainStep], codec: TextCodec | None = None) -> bool:
+def training_breakpoint_holds(
+    condition: Condition, steps: Sequence[TrainStep], codec: TextCodec | None = None
+) -> bool:
     """Return True where a condition holds at the last of these steps.
 
     Args:
-        condition: from `condition_on_training`.
+        condition: from `training_breakpoint_of`.
         steps: the steps up to now, the oldest first.
         codec: the tokenizer, for conditions that name words.
     """

@@ -19,7 +19,11 @@ from minilm.records import Array, Gradients, TrainStep
 from minilm.training.batches import Batch, Batches
 from minilm.training.fit import Schedule
 from minilm.training.step import check_finite
-from minilm.training.timeline.breakpoints import condition_on_training, holds, speaks_of_nan
+from minilm.training.timeline.breakpoints import (
+    speaks_of_nan,
+    training_breakpoint_holds,
+    training_breakpoint_of,
+)
 from minilm.training.timeline.plan import NewRate, OtherBatch, Plan
 from minilm.training.timeline.replay import Replay
 from minilm.training.timeline.snapshots import BUDGET
@@ -143,7 +147,7 @@ class Timeline:
         Raises:
             MinilmError: at once, for a condition that cannot be read.
         """
-        return self._course(None if condition is None else condition_on_training(condition, self.codec))
+        return self._course(None if condition is None else training_breakpoint_of(condition, self.codec))
 
     def _course(self, condition: Condition | None) -> Iterator[Timeline]:
         if self.index == self.last:
@@ -158,7 +162,7 @@ class Timeline:
                 yield place._stopped_by(str(error))
                 return
             records.append(place.replay.records[place.plan.history(place.index), place.index])
-            if condition is not None and holds(condition, records, self.codec):
+            if condition is not None and training_breakpoint_holds(condition, records, self.codec):
                 yield place._stopped_by(f"{condition.text} holds at step {place.index}")
                 return
             yield place if place.index < self.last else place._stopped_by(f"step {self.last} is the last one")
