@@ -18,7 +18,7 @@ import numpy as np
 from minilm import backends
 from minilm.errors import MinilmError
 from minilm.records import ModelConfig
-from minilm.training.checkpoint import newest, save
+from minilm.training.checkpoint import newest, save_checkpoint
 
 place = Path(sys.argv[1])
 model = backends.create("numpy", ModelConfig(60, 8, 8))
@@ -32,7 +32,7 @@ class Still:  # every number of a checkpoint is its step, so that a mixture of t
         return {name: np.full_like(array, self.step) for name, array in state.items()}
 
 def keep(step):
-    save(place, Still(step), step, step, {})
+    save_checkpoint(place, Still(step), step, step, {})
 def keep_clean(step):
     # A reader changes nothing; the next save that goes through removes what a killed one has left.
     keep(step)
