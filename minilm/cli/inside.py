@@ -237,7 +237,7 @@ def _gates(request: LayerRequest) -> None:
     request.check_layer(prompt.opened.model, "gates")
     found = inside.measure_gates(prompt.read("gates", "cell", "hidden"), request.layer)
     names = prompt.names
-    request.show(tables.gates_table(found, names), [found], lambda face: face.gates_picture(found, names))
+    request.show(tables.gates_table(found, names), [found], lambda face: face.plot_gates(found, names))
 
 
 @_subcommand("memory", "", "'gates', 'cell'", "split_over_tokens(lm.model, reading, 5)", *_LOGIT)
@@ -250,7 +250,7 @@ def _memory(request: LogitRequest) -> None:
     found = inside.split_over_tokens(prompt.model, reading, target, against)
     names = prompt.names
     table = tables.memory_table(found, names, of)
-    request.show(table, [found], lambda face: face.memory_picture(found, names, of))
+    request.show(table, [found], lambda face: face.plot_memory_split(found, names, of))
 
 
 @_subcommand("attention", _HF, "'attention'", "measure_attention(reading, 0)", _LAYER)
@@ -263,7 +263,7 @@ def _attention(request: LayerRequest) -> None:
     found = inside.measure_attention(reading, request.layer)
     names, difference = prompt.names, float(reading.inner["attention.logit_difference"])
     table = tables.attention_table(found, names, difference)
-    request.show(table, found, lambda face: face.attention_picture(found, names))
+    request.show(table, found, lambda face: face.plot_attention(found, names))
 
 
 @_subcommand("lens", _HF, "'logit_lens', 'hidden'", "apply_lens(reading)")
@@ -277,7 +277,7 @@ def _lens(request: InsideRequest) -> None:
     reading = prompt.read("logit_lens", "hidden")
     found = inside.apply_lens(reading)
     table = tables.lens_table(found, prompt.write, float(reading.inner["logit_lens.logit_difference"]))
-    request.show(table, found, lambda face: face.lens_picture(found))
+    request.show(table, found, lambda face: face.plot_lens(found))
 
 
 @_subcommand("neighbours", " --token there", "'hidden'", "find_neighbours(lm.model, 5)", *_NEIGHBOURS)
@@ -290,7 +290,7 @@ def _neighbours(request: NeighboursRequest) -> None:
     found = inside.find_neighbours(prompt.model, token_id, request.count)
     of, names = prompt.write(token_id), [prompt.write(neighbour.id) for neighbour in found]
     table = f"nearest to {of}\n\n{tables.neighbours_table(found, prompt.write)}"
-    request.show(table, found, lambda face: face.neighbours_picture(found, names, of))
+    request.show(table, found, lambda face: face.plot_neighbours(found, names, of))
 
 
 @_subcommand("units", "", "'hidden'", "split_over_units(lm.model, reading, 5)", *_LOGIT)
@@ -301,4 +301,4 @@ def _units(request: LogitRequest) -> None:
     reading = prompt.read("hidden")
     target, against, of = request.find_targets(prompt, reading)
     found = inside.split_over_units(prompt.model, reading, target, against)
-    request.show(tables.units_table(found, of), [found], lambda face: face.units_picture(found, of))
+    request.show(tables.units_table(found, of), [found], lambda face: face.plot_units(found, of))

@@ -12,7 +12,7 @@ from minilm.comparison.defaults.ladder import LadderStep, apply_corrections, cou
 from minilm.comparison.defaults.native import NativeFramework, create_natives, draw_batches
 from minilm.errors import MinilmError
 from minilm.faces.comparison import ladder_table
-from minilm.faces.plots.ladder import draw_ladder
+from minilm.faces.plots.ladder import plot_ladder
 from minilm.records import ModelConfig
 
 TINY = ModelConfig(vocab_size=12, embedding_size=4, hidden_size=5)
@@ -144,7 +144,7 @@ def test_the_table_and_the_picture_say_the_same():
         table.splitlines()[-1]
         == "with every correction B and A are equal: the losses differ by 0.0e+00 over 2 steps"
     )
-    picture = draw_ladder(rungs, "A", "B", 1e-5)
+    picture = plot_ladder(rungs, "A", "B", 1e-5)
     assert picture.alt == (
         "Differences between the losses of B and A: weights copied 2.0e-02; + two_biases 0.0e+00; "
         "all but two_biases 3.0e-02."

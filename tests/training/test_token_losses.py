@@ -97,10 +97,10 @@ def test_a_session_keeps_every_branch_where_it_was():
     config = ModelConfig(20, 5, 6, seed=1)
     batches = Batches([np.random.default_rng(3).integers(4, 20, 300)], 3, 8)
     session = open_train_session(Timeline(backends.create("numpy", config), batches, Schedule(1e-2, 9)))
-    session = session.moved(session.here.jump(4)).branched()
-    session = session.moved(session.here.with_rate(0.3).next())
-    assert (session.current, session.here.index, session.line("trunk").index) == ("b1", 5, 4)
-    assert session.switched("trunk").branched().current == "b2"
-    for wrong in (lambda: session.switched("x"), lambda: session.branched("trunk")):
+    session = session.move_to(session.here.jump(4)).new_branch()
+    session = session.move_to(session.here.with_rate(0.3).next())
+    assert (session.current, session.here.index, session.branch("trunk").index) == ("b1", 5, 4)
+    assert session.switch("trunk").new_branch().current == "b2"
+    for wrong in (lambda: session.switch("x"), lambda: session.new_branch("trunk")):
         with pytest.raises(MinilmError, match="branch"):
             wrong()

@@ -81,9 +81,9 @@ def _show_ladder(reference: NativeFramework, suspect: NativeFramework, request: 
     if request.plot:
         # Only --plot needs matplotlib, which takes a second to load.
         from minilm.faces.plots import save_picture
-        from minilm.faces.plots.ladder import draw_ladder
+        from minilm.faces.plots.ladder import plot_ladder
 
-        save_picture(draw_ladder(steps, reference.name, suspect.name, tolerance), request.plot)
+        save_picture(plot_ladder(steps, reference.name, suspect.name, tolerance), request.plot)
     if request.as_lines:
         _print_lines(steps)
     else:

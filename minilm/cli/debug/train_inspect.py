@@ -65,8 +65,8 @@ def _update(state: TrainState, _: str) -> None:
 def _diff(state: TrainState, argument: str) -> None:
     names = argument.split()
     if len(names) != 2:
-        raise MinilmError(f"diff takes two branches of {', '.join(state.session.lines)}, got {argument!r}")
-    one, other = (state.session.line(name) for name in names)
+        raise MinilmError(f"diff takes two branches of {', '.join(state.session.branches)}, got {argument!r}")
+    one, other = (state.session.branch(name) for name in names)
     steps = list(branch_steps(one, other))
     say(text_train.branch_text((names[0], names[1]), steps, weight_differences(one, other)))
 

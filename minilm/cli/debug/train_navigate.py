@@ -39,7 +39,7 @@ class TrainState:
 
     def at(self, place: Timeline) -> TrainState:
         """Return the state with the current branch at another place."""
-        return replace(self, session=self.session.moved(place))
+        return replace(self, session=self.session.move_to(place))
 
 
 def training_prompt(state: TrainState) -> str:
@@ -122,18 +122,18 @@ def _batch(state: TrainState, argument: str) -> TrainState | None:
 
 
 def _branch(state: TrainState, argument: str) -> TrainState:
-    state = replace(state, session=state.session.branched(argument or None))
+    state = replace(state, session=state.session.new_branch(argument or None))
     say(f"on branch {state.session.current}, from step {state.here.index}")
     return state
 
 
 def _switch(state: TrainState, argument: str) -> TrainState:
-    state = replace(state, session=state.session.switched(argument))
+    state = replace(state, session=state.session.switch(argument))
     return _arrive(state)
 
 
 def _branches(state: TrainState, _: str) -> None:
-    for name, place in state.session.lines.items():
+    for name, place in state.session.branches.items():
         mark = "*" if name == state.session.current else " "
         changes = "; ".join(str(change) for change in place.plan.changes) or "as planned"
         say(f"{mark} {name} at step {place.index}: {changes}")

@@ -29,19 +29,19 @@ if TYPE_CHECKING:
     from minilm.inside import HeadAttention, LayerGates, LayerLens, MemorySplit, Neighbour, UnitShares
 
 __all__ = [
-    "attention_picture",
-    "gates_picture",
-    "lens_picture",
-    "memory_picture",
-    "neighbours_picture",
-    "units_picture",
+    "plot_attention",
+    "plot_gates",
+    "plot_lens",
+    "plot_memory_split",
+    "plot_neighbours",
+    "plot_units",
 ]
 
 _COLOURS = (BLUE, ORANGE, GREEN, VERMILLION, INK)
 _MOST_UNITS = 40
 
 
-def gates_picture(found: LayerGates, names: Sequence[str]) -> Picture:
+def plot_gates(found: LayerGates, names: Sequence[str]) -> Picture:
     """Draw the mean activation of each gate over the tokens."""
     caption = (
         "Each line is one gate's mean activation over the units (of g its size): i lets in, f keeps, o shows."
@@ -49,7 +49,7 @@ def gates_picture(found: LayerGates, names: Sequence[str]) -> Picture:
     return _draw_lines(found.opening, names, f"Gates of layer {found.layer}", caption, "mean activation")
 
 
-def memory_picture(found: MemorySplit, names: Sequence[str], of: str) -> Picture:
+def plot_memory_split(found: MemorySplit, names: Sequence[str], of: str) -> Picture:
     """Draw the share of each token in a logit."""
     caption = (
         "Each bar is what a token, through the cell, gives to the logit; with start and bias they add up."
@@ -57,7 +57,7 @@ def memory_picture(found: MemorySplit, names: Sequence[str], of: str) -> Picture
     return _draw_bars(found.parts.tolist(), names, f"Memory behind the {of}", caption, "share of the logit")
 
 
-def units_picture(found: UnitShares, of: str) -> Picture:
+def plot_units(found: UnitShares, of: str) -> Picture:
     """Draw the shares of the hidden units in a logit, the largest first."""
     order = sorted(range(len(found.shares)), key=lambda unit: -abs(found.shares[unit]))[:_MOST_UNITS]
     caption = f"Each bar is what a hidden unit gives to the logit, the {_MOST_UNITS} largest of them."
@@ -65,13 +65,13 @@ def units_picture(found: UnitShares, of: str) -> Picture:
     return _draw_bars(shares, [f"unit {unit}" for unit in order], f"Units behind the {of}", caption, "share")
 
 
-def neighbours_picture(found: Sequence[Neighbour], names: Sequence[str], of: str) -> Picture:
+def plot_neighbours(found: Sequence[Neighbour], names: Sequence[str], of: str) -> Picture:
     """Draw the cosine of each neighbour."""
     caption = "Each bar is the cosine between two embeddings: 1 where they point the same way."
     return _draw_bars([n.cosine for n in found], names, f"Nearest to {of}", caption, "cosine")
 
 
-def attention_picture(found: Sequence[HeadAttention], names: Sequence[str]) -> Picture:
+def plot_attention(found: Sequence[HeadAttention], names: Sequence[str]) -> Picture:
     """Draw the attention of each head of a layer over the tokens."""
     heads = [f"head {one.head}" for one in found]
     caption = "Each row is a head; brighter is where it looks more from the last token. A row adds up to 1."
@@ -79,7 +79,7 @@ def attention_picture(found: Sequence[HeadAttention], names: Sequence[str]) -> P
     return _draw_grid(np.array([one.weights for one in found]), heads, names, title, caption, "weight")
 
 
-def lens_picture(found: Sequence[LayerLens]) -> Picture:
+def plot_lens(found: Sequence[LayerLens]) -> Picture:
     """Draw how sure each layer is of the final token, and of its own best one."""
     lines = {
         "p of the final token": np.exp([layer.logp for layer in found]),

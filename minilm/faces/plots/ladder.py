@@ -10,7 +10,7 @@ from minilm.faces.plots.picture import BLUE, ORANGE, VERMILLION, Picture, drawab
 if TYPE_CHECKING:
     from minilm.comparison.defaults.ladder import LadderStep
 
-__all__ = ["draw_ladder"]
+__all__ = ["plot_ladder"]
 
 # Drawn for a difference of 0, which has no logarithm.
 _SMALLEST = 1e-17
@@ -22,7 +22,7 @@ _CAPTION = (
 )
 
 
-def draw_ladder(
+def plot_ladder(
     steps: Sequence[LadderStep], reference: str, suspect: str, tolerance: float | None = None
 ) -> Picture:
     """Draw a bar for each step of the ladder, the first on top.

@@ -212,45 +212,45 @@ class TrainSession:
     """A debugging session of a training, as a value.
 
     Attributes:
-        lines: the place of every branch, by its name; the first one is "trunk".
+        branches: the place of every branch, by its name; the first one is "trunk".
         current: the name of the branch that is looked at.
     """
 
-    lines: Mapping[str, Timeline]
+    branches: Mapping[str, Timeline]
     current: str = "trunk"
 
     @property
     def here(self) -> Timeline:
         """The place of the current branch."""
-        return self.lines[self.current]
+        return self.branches[self.current]
 
-    def moved(self, place: Timeline) -> TrainSession:
+    def move_to(self, place: Timeline) -> TrainSession:
         """Return the session with the current branch at another place."""
-        return replace(self, lines={**self.lines, self.current: place})
+        return replace(self, branches={**self.branches, self.current: place})
 
-    def branched(self, name: str | None = None) -> TrainSession:
+    def new_branch(self, name: str | None = None) -> TrainSession:
         """Return the session with a new branch that begins here; it is the current one.
 
         Args:
             name: its name, not yet taken; None takes the first free one of b1, b2, ...
         """
         name = name or next(
-            free for n in range(1, len(self.lines) + 1) if (free := f"b{n}") not in self.lines
+            free for n in range(1, len(self.branches) + 1) if (free := f"b{n}") not in self.branches
         )
-        if name in self.lines:
+        if name in self.branches:
             raise MinilmError(f"There is a branch {name!r} already; take another name, or switch to it")
-        return replace(self, lines={**self.lines, name: self.here}, current=name)
+        return replace(self, branches={**self.branches, name: self.here}, current=name)
 
-    def switched(self, name: str) -> TrainSession:
+    def switch(self, name: str) -> TrainSession:
         """Return the session with another branch as the current one."""
-        self.line(name)
+        self.branch(name)
         return replace(self, current=name)
 
-    def line(self, name: str) -> Timeline:
+    def branch(self, name: str) -> Timeline:
         """Return the place of a branch; MinilmError for an unknown name."""
-        if name not in self.lines:
-            raise MinilmError(f"There is no branch {name!r}; there is {', '.join(self.lines)}")
-        return self.lines[name]
+        if name not in self.branches:
+            raise MinilmError(f"There is no branch {name!r}; there is {', '.join(self.branches)}")
+        return self.branches[name]
 
 
 def open_train_session(timeline: Timeline) -> TrainSession:
