@@ -51,7 +51,7 @@ class Recipe:
 
 
 RECIPE = Recipe(800, 48, 128, dropout=0.0, batch=8, length=400, rate=0.02, beta2=0.98, steps=1200)
-"""How a Storyland model is trained in half a minute; a row is one whole story."""
+"""The recipe that trains a Storyland model in half a minute; a row is one whole story."""
 
 
 def folder() -> Path:

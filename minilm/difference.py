@@ -26,7 +26,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """How far one array is from the same array of the reference.
+    """The difference between an array and the same array of the reference.
 
     Adam divides a gradient by its own size, so in float32 rounding alone changes an update by about 1e-3 of
     the learning rate.

@@ -230,7 +230,7 @@ class Distribution:
 
 @record
 class Decision(Shown):
-    """How one token was chosen.
+    """The choice of one token.
 
     Attributes:
         candidates: tokens to show, the highest logit first; the chosen and the watched ones are always

@@ -1,4 +1,4 @@
-"""How a token is written, and which ids a typed word means: one rule for every command.
+"""Write a token, and find the ids that a typed word means: one rule for every command.
 
 A token is written as its text. A special token is written as its role, `<EOS>`, and bytes that are not a
 whole character are written one by one, `<0xE2>`.
@@ -123,7 +123,7 @@ def id_of(word: str, codec: TextCodec, *, numbers: bool = False) -> int | None:
 
 
 def unquoted(text: str) -> str:
-    """Return a text as it was typed, or, where it is in quotes, what stands in them.
+    """Return a text as it was typed, or, where it is in quotes, the text between them.
 
     >>> unquoted("fox"), unquoted(r"' fox\\n'")
     ('fox', ' fox\\n')

@@ -31,7 +31,7 @@ Candidate = tuple[float, int, str]
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """How a text becomes ids.
+    """The merges that turn a text into ids.
 
     Attributes:
         text: the text that was encoded.

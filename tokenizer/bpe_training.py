@@ -108,7 +108,7 @@ def _split_words(sentence: str) -> list[str]:
 
 
 class _PairTable:
-    """How often each pair of neighbours occurs in the words, and in which words.
+    """The count of each pair of neighbours in the words, and the words that have it.
 
     A merge changes only the counts of pairs in the words that hold the merged pair, so only those words are
     counted again.

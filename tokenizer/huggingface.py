@@ -164,7 +164,7 @@ class TransformersCodec(ByteCodec):
 
 
 class _Spelling:
-    """How a tokenizer spells bytes in its pieces, read from its decoder.
+    """The spelling of bytes in a tokenizer's pieces, read from its decoder.
 
     Args:
         backend: the fast tokenizer's own JSON.

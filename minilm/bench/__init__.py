@@ -22,7 +22,7 @@ __all__ = ["BENCHES", "Figure", "run"]
 
 
 class Bench(NamedTuple):
-    """Where a bench is.
+    """One bench: the function that measures it, and the packages that it needs.
 
     Attributes:
         module: the file in this folder; it is imported only in the process that measures.

@@ -1,4 +1,4 @@
-"""What minilm does in the figures: stream from a model, train a model, both without any file to load.
+"""The work that is timed: stream from a model, train a model, both without any file to load.
 
 The plain loops of the frameworks get the same prompt, the same codec and the same batches. A framework is
 named here, never imported.

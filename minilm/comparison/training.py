@@ -22,12 +22,20 @@ from minilm.token_text import TokenTexts, ids_of
 from minilm.training.timeline.gates import GateRow, gate_moment
 from minilm.training.timeline.timeline import Timeline
 
-__all__ = ["Prediction", "PromptMoment", "UpdateEffect", "follow_prompt", "measure_update", "visit_steps"]
+__all__ = [
+    "Prediction",
+    "PromptMoment",
+    "UpdateEffect",
+    "follow_prompt",
+    "measure_update",
+    "spread_steps",
+    "visit_steps",
+]
 
 
 @dataclass(frozen=True, slots=True)
 class PromptMoment:
-    """What a model makes of a prompt after some updates.
+    """A model's answer to a prompt after some updates.
 
     Attributes:
         index: how many updates were made.
@@ -106,6 +114,16 @@ def visit_steps(timeline: Timeline, steps: Iterable[int]) -> Iterator[tuple[int,
         steps: the numbers of updates.
     """
     return ((index, cast(Inspectable, timeline.jump(index).model)) for index in steps)
+
+
+def spread_steps(first: int, last: int, most: int = 12) -> list[int]:
+    """Return at most `most` numbers of updates, evenly spaced from the first to the last.
+
+    >>> spread_steps(0, 100, most=5)
+    [0, 25, 50, 75, 100]
+    """
+    count = min(most, last - first + 1)
+    return sorted({first + round(n * (last - first) / max(1, count - 1)) for n in range(count)})
 
 
 def follow_prompt(

@@ -6,6 +6,13 @@
         print(finding)
 
 A framework is imported only when its loop is watched.
+
+torch/, tensorflow/   watch a loop of PyTorch or TensorFlow (own_loop.py: of minilm); a step becomes a record
+records.py, run.py    the records, and a whole run of them as the checks read it
+checks/               from a run to findings: their order, and which finding hides which
+probes.py             questions to the model, such as: do later ids change earlier logits?
+run_file.py           watch a user's file, in a process of its own
+museum.py             recorded broken trainings
 """
 
 from __future__ import annotations

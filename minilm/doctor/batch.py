@@ -1,4 +1,4 @@
-"""What a loop really trains on: targets, weights and losses, computed from the gradient at the outputs.
+"""The data that a loop really trains on, computed from the gradient at the outputs: targets, weights, losses.
 
 For a cross entropy, the gradient at the logits of one position is
 

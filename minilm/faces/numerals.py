@@ -1,4 +1,4 @@
-"""How numbers are written: few digits, but never misleading ones.
+"""Write numbers with few digits, but never misleading ones.
 
 A probability that is not 0 is never written as 0, and a draw is never written as if it were outside its
 interval.

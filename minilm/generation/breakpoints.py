@@ -81,7 +81,7 @@ def run_until(
         eos_ids: The ids that end a text; `p_eos` is the sum of their probabilities.
 
     Returns:
-        The number of that step, from 1, and the breakpoint; None where none held.
+        The number of that step, from 1, and the breakpoint; None where none was met.
     """
     if not breakpoints:
         yield from steps

@@ -182,7 +182,7 @@ MEANINGS = {
     "start.watch": "Tokens followed through every stage.",
     "start.branch": "Whose dice were thrown at the start.",
     "vocabulary.bytes": "The bytes of every token, hexadecimal, by id.",
-    "vocabulary.names": "What stands for the tokens without bytes, by id.",
+    "vocabulary.names": "The names of the tokens without bytes, by id.",
     "vocabulary.words": "The ids of every word of the recorded stages, where they have words.",
     "end.ids": "The ids of all chosen tokens.",
     "end.text": "The whole generated text.",

@@ -64,7 +64,7 @@ GPT2_STEPS = 300
 
 @dataclass(frozen=True)
 class DemoRequest:
-    """What is asked of a demo.
+    """The options of a demo.
 
     Attributes:
         out: a new folder for all that it makes; None for the first free one of demo, demo-2, ...
@@ -95,7 +95,7 @@ class Note:
 
 @dataclass(frozen=True)
 class ParityTable:
-    """How far the frameworks differ: a row of headings, then one row for each framework."""
+    """Return how far the frameworks differ: a row of headings, then one row for each framework."""
 
     rows: list[list[str]]
 

@@ -53,17 +53,17 @@ class Opened:
 
     @property
     def vocab_size(self) -> int:
-        """How many tokens the model knows, V."""
+        """The number of tokens that the model knows, V."""
         return self.model.vocab_size
 
     @property
     def embedding_size(self) -> int:
-        """How many numbers an embedding has, E."""
+        """The length of an embedding, E."""
         return self.model.embedding_size
 
     @property
     def context_size(self) -> int | None:
-        """How many tokens the model can read; None where there is no limit."""
+        """The number of tokens that the model can read; None where there is no limit."""
         return self.model.context_size
 
     def read(
@@ -150,7 +150,7 @@ class Opened:
         return "".join(step.new_text for step in self.stream(prompt, stages, seed, **settings))
 
     def score(self, text: str | Sequence[int], *, top: int = 5) -> Iterator[TokenScore]:
-        """Yield, for every token of a given text or of ids (T,), how likely the model held it to be.
+        """Yield, for every token of a given text or of ids (T,), how likely it was for the model.
 
         Args:
             text: the text, or its ids.

@@ -42,7 +42,7 @@ WHEELS = {
 
 @dataclass(frozen=True)
 class SetupRow:
-    """What was found out about one thing.
+    """The result of one check of the set-up.
 
     Attributes:
         name: what was looked at: Python, platform, console or a backend.

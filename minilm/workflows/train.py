@@ -40,9 +40,10 @@ class Training:
     """A training that is run by iterating over it: `for step in training: print(step.loss)`.
 
     Building it only checks the request. The first use of it reads the text and trains the tokenizer.
-    Iterating yields a TrainStep after every update; who stops and iterates again goes on where the last
-    iteration stopped. With `out`, checkpoints are written every 30 seconds and at the end, and then the
-    finished model; without it nothing is written.
+    Iterating yields a TrainStep after every update. If you stop and iterate again, it goes on where the last
+    iteration stopped. With `resume` it goes on from the newest checkpoint in `out` (see prepare.py). With
+    `out`, checkpoints are written every 30 seconds and at the end, and then the finished model; without it
+    nothing is written.
 
     >>> training = Training(backend="numpy", steps=2, hidden=8, embedding=8)
     >>> [step.index for step in training]
@@ -188,17 +189,17 @@ class Training:
 
     @property
     def index(self) -> int:
-        """How many updates have been made."""
+        """The number of updates made."""
         return self.prepared.start if self._index is None else self._index
 
     @property
     def tokens(self) -> int:
-        """How many targets have been seen."""
+        """The number of targets seen."""
         return self.prepared.tokens if self._index is None else self._tokens
 
     @property
     def folder(self) -> Path | None:
-        """Where the finished model is written; None without `out`."""
+        """The folder of the finished model; None without `out`."""
         return None if self.request.out is None else Path(self.request.out) / "model"
 
     def __iter__(self) -> Iterator[TrainStep]:

@@ -87,7 +87,7 @@ class _Rows(DynamicLayer):
 
 
 class _WindowRows(DynamicSlidingWindowLayer):
-    """The same for a layer that sees only a window of the last rows.
+    """The cache of a layer that sees only a window of the last rows.
 
     The buffer keeps all rows, so that a state can go back to an earlier length.
     """
@@ -186,7 +186,7 @@ class CopiedState:
 
     @property
     def length(self) -> int:
-        """How many ids were read."""
+        """The number of ids read."""
         return len(self.ids)
 
     def extend(self, ids: list[int]) -> tuple[Cache, list[int], CopiedState]:
@@ -214,7 +214,7 @@ class RereadState:
 
     @property
     def length(self) -> int:
-        """How many ids were read."""
+        """The number of ids read."""
         return len(self.ids)
 
     def extend(self, ids: list[int]) -> tuple[None, list[int], RereadState]:

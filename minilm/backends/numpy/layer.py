@@ -57,7 +57,7 @@ class Layer(NamedTuple):
 
 
 class LayerTrace(NamedTuple):
-    """What the forward pass of a layer keeps for its backward pass.
+    """The arrays that the forward pass of a layer keeps for its backward pass.
 
     `cells[t]` and `hidden[t]` are the values before step t, so `cells[t + 1]` is c_t and `cells[t]` is
     c_{t-1}.

@@ -31,7 +31,7 @@ from minilm.weights import LazyArrays
 __all__ = ["DistributedLSTM", "all_equal", "create", "finish", "from_first"]
 
 PATIENCE = timedelta(minutes=10)
-"""How long a worker waits for another one, which may be saving a checkpoint."""
+"""The time that a worker waits for another one, which may be saving a checkpoint."""
 
 
 def create(

@@ -25,7 +25,7 @@ _TAIL = 24
 
 @dataclass(frozen=True)
 class GenerateState:
-    """What the commands work on: each takes a state and gives another.
+    """The state of the debugger: each command takes one and gives another.
 
     Attributes:
         session: The branches of the generation, and the place in it.

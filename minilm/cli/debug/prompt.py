@@ -18,6 +18,7 @@ from minilm.comparison.training import (
     UpdateEffect,
     follow_prompt,
     measure_update,
+    spread_steps,
     visit_steps,
 )
 from minilm.errors import MinilmError
@@ -145,8 +146,9 @@ def _moments(
 
 
 def _steps(timeline: Timeline, every: int) -> list[int]:
-    """Return the places to read the prompt at: both ends, and between them one in `every` steps."""
-    every = every or max(1, (timeline.last - timeline.first) // 11)
+    """Return the places to read the prompt at: one in `every` steps and the last; 12 places for every=0."""
+    if not every:
+        return spread_steps(timeline.first, timeline.last)
     return sorted({*range(timeline.first, timeline.last, every), timeline.last})
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from minilm.cli.debug.loop import Action, parse_number, say
 from minilm.cli.debug.train_navigate import TrainState
 from minilm.cli.debug.values import field_at
-from minilm.comparison.training import follow_prompt, measure_update, visit_steps
+from minilm.comparison.training import follow_prompt, measure_update, spread_steps, visit_steps
 from minilm.errors import MinilmError
 from minilm.faces.text import train as text_train
 from minilm.records import Array, TrainStep
@@ -86,7 +86,7 @@ def _gates(state: TrainState, argument: str) -> None:
 
         target = Path(files[0])
         say(f"wrote {save_picture(plot_gates_over_text(moment, pieces), target)}")
-        moments = list(gates_through(state.here, ids, _spread(state)))
+        moments = list(gates_through(state.here, ids, spread_steps(state.here.first, state.here.index)))
         over = target.with_stem(f"{target.stem}-training")
         say(f"wrote {save_picture(plot_gates_over_training(moments), over)}")
 
@@ -95,7 +95,7 @@ def _prompt(state: TrainState, argument: str) -> None:
     """Show what the model wrote at some places that led here, and what it writes here."""
     if not argument:
         raise MinilmError("prompt takes a text, such as: prompt Once upon a time")
-    models = visit_steps(state.here, _spread(state))
+    models = visit_steps(state.here, spread_steps(state.here.first, state.here.index))
     say(text_train.moments_text(list(follow_prompt(models, state.codec, argument, max_tokens=12))))
 
 
@@ -103,13 +103,6 @@ def _effect(state: TrainState, argument: str) -> None:
     if not argument:
         raise MinilmError("effect takes a text, such as: effect Once upon a")
     say(text_train.effect_text(measure_update(state.here, state.codec, argument)))
-
-
-def _spread(state: TrainState, most: int = 12) -> list[int]:
-    """Return at most `most` places, evenly spaced from the first one to here."""
-    first, here = state.here.first, state.here.index
-    count = min(most, here - first + 1)
-    return sorted({first + round(n * (here - first) / max(1, count - 1)) for n in range(count)})
 
 
 _ARRAYS: dict[str, Callable[[TrainState], Mapping[str, Array]]] = {

@@ -22,7 +22,7 @@ __all__ = ["NAVIGATE", "TrainState", "training_prompt"]
 
 @dataclass(frozen=True)
 class TrainState:
-    """What the commands work on: each takes a state and gives another.
+    """The state of the debugger: each command takes one and gives another.
 
     Attributes:
         session: The branches of the training, and the place on each.

@@ -31,7 +31,7 @@ Request = TypeVar("Request")
 def takes(build: Callable[..., Request]) -> Callable[[Callable[[Request], None]], Callable[..., None]]:
     """Let a command function take one request instead of one argument per option.
 
-    It stands directly above the function, below all the options.
+    Write it directly above the function, below all the options.
 
     >>> from dataclasses import dataclass
     >>> @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""The options that name sampling stages: --stages, and the short options that stand for it."""
+"""The options that name sampling stages: --stages, and its short forms."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the defaults of PyTorch and Keras differ on this language model, by name, and the diagnosis."""
+"""The differences between the defaults of PyTorch and Keras on this language model, and the diagnosis."""
 
 from minilm.comparison.defaults.diagnosis import Diagnosis, Experiment, diagnose
 from minilm.comparison.defaults.table import DEFAULTS, INJECTABLE, Default

@@ -1,4 +1,4 @@
-"""How the doctor observes a TensorFlow step: what its calls and updates show becomes one observation.
+"""Observe a TensorFlow step: turn what its calls and updates show into one observation.
 
 It works for eager and for traced steps: a traced step hands its tensors to Python at its end. attach.py
 replaces Keras's methods by the watched ones.
@@ -53,7 +53,7 @@ class _Backward:
 
 
 class Watch:
-    """What is known of the step that is running, or that is being traced.
+    """The facts about the step that is running, or that is being traced.
 
     Args:
         model: The Keras model to watch; None to take the first one that is called with ids.
@@ -291,12 +291,12 @@ class Watch:
 
     @property
     def facts(self) -> Facts:
-        """What is known of the model; read again each time, because a loop may change it."""
+        """The facts about the model; read again each time, because a loop may change it."""
         return Facts(self.model)
 
 
 class Facts:
-    """What the doctor reads from a Keras model: its embedding, its gates, what gets no update."""
+    """The facts that the doctor reads from a Keras model: its embedding, its gates, what gets no update."""
 
     def __init__(self, model: Any) -> None:
         self.model = model

@@ -60,7 +60,7 @@ footer { color:var(--dim); font-size:.9rem; padding:3rem 1.5rem; }
 
 
 class Drawn(Protocol):
-    """What a report needs of a picture."""
+    """The parts of a picture that a report needs."""
 
     @property
     def caption(self) -> str:

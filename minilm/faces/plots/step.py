@@ -179,5 +179,5 @@ def _find_edges(values: Array) -> Array:
 
 def _describe_draw_map(drawn: DrawMap, names: list[str]) -> str:
     spread = f"{drawn.name} from {fixed(drawn.values[0])} to {fixed(drawn.values[-1])}"
-    stood = "nothing was drawn" if drawn.u is None else f"the draw was {fixed(drawn.u, 4)}"
-    return f"Map of draw by {spread} for step {drawn.index + 1}; {stood}. Most common: {', '.join(names)}."
+    draw = "nothing was drawn" if drawn.u is None else f"the draw was {fixed(drawn.u, 4)}"
+    return f"Map of draw by {spread} for step {drawn.index + 1}; {draw}. Most common: {', '.join(names)}."

@@ -60,7 +60,7 @@ def _check_candidates(step: Step) -> Iterator[str]:
         if (c.logit == -math.inf) != (c.logp_model == -math.inf):
             yield f"id {c.id}: logit {c.logit:.9g}, logp_model {c.logp_model:.9g}"
             continue
-        # log p_i = z_i - logsumexp(z), so two log-probabilities lie as far apart as their logits z.
+        # log p_i = z_i - logsumexp(z), so two log-probabilities differ by as much as their logits z.
         below = first.logit - c.logit, first.logp_model - c.logp_model
         if c.logit > -math.inf and differs(*below, abs(c.logit)):
             yield (
@@ -105,7 +105,7 @@ def _check_tempered(step: Step) -> Iterator[str]:
 
 
 def _check_final(step: Step) -> Iterator[str]:
-    """Where the stages after the Temperature only remove tokens, every survivor rises by the same factor."""
+    """Check that all survivors rise by one factor, if the stages after the Temperature only remove tokens."""
     after = _split_at_temperature(step).after
     kept = [effect.mass_kept for effect in step.decision.stages[len(step.decision.stages) - len(after) :]]
     mass = math.prod(kept)
@@ -119,7 +119,7 @@ def _check_final(step: Step) -> Iterator[str]:
 
 
 def _check_removals(step: Step) -> Iterator[str]:
-    """What removed a token is a stage of the step, and the one at which the ledger loses it."""
+    """Check that a token was removed by a stage of the step, the one at which the ledger loses it."""
     labels = [effect.stage for effect in step.decision.stages]
     for c in step.decision.candidates:
         if c.removed_by is None:

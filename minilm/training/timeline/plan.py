@@ -57,7 +57,7 @@ Change = NewRate | OtherBatch
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """What a training does in every step.
+    """The plan of a training: what it does in every step.
 
     Attributes:
         batches: the batch of every step.

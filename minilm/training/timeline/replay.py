@@ -30,7 +30,7 @@ TOKENS = "timeline.tokens"
 
 @dataclass(frozen=True)
 class _Place:
-    """Where the model is: the changes that it has had, updates made, targets seen."""
+    """The place where the model is: the changes that it has had, updates made, targets seen."""
 
     history: tuple[Change, ...]
     step: int

@@ -58,7 +58,7 @@ class Snapshots:
 
     @property
     def recent(self) -> int:
-        """How many more places may be kept in memory, in a quarter of the budget: at most `every`."""
+        """Return how many more places may be kept in memory, in a quarter of the budget: at most `every`."""
         return max(1, min(self.every, self._budget // (4 * self._size)))
 
     def wants(self, step: int) -> bool:
