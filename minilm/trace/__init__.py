@@ -8,3 +8,12 @@ replay.py       decides the steps again from the logits; sweep.py: with other va
 resume.py       goes on from a trace with its model
 audit/          checks that the numbers of a trace agree with each other
 """
+
+from minilm.trace.reader import Trace, read_trace
+from minilm.trace.writer import TraceWriter
+
+__all__ = [
+    "Trace",
+    "TraceWriter",
+    "read_trace",
+]

@@ -23,7 +23,7 @@ from minilm.training.clock import Clock, foresee
 from minilm.training.fit import Schedule, fit
 from minilm.training.timeline.timeline import Timeline
 from minilm.workflows.open import Opened
-from minilm.workflows.prepare import Prepared, Settings, TrainingRequest, prepare
+from minilm.workflows.prepare import Prepared, TrainingRequest, TrainingSettings, prepare
 from minilm.workflows.workers import leave, updates_made
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ class Training:
         return self._stopping or late
 
     @property
-    def settings(self) -> Settings:
+    def settings(self) -> TrainingSettings:
         """The settings, with the time that has gone and the steps that it was enough for."""
         settings, clock = self.prepared.settings, self._clock
         if clock is None:

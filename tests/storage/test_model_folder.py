@@ -116,7 +116,7 @@ def test_every_flipped_bit_of_the_arrays_is_refused_by_their_own_digests():
 
 
 def test_the_order_in_which_arrays_are_given_changes_no_byte_of_the_file():
-    arrays = initial(CONFIG)
+    arrays = initial_weights(CONFIG)
     assert arrays_to_bytes(dict(reversed(arrays.items()))) == arrays_to_bytes(arrays)
 
 
