@@ -299,7 +299,9 @@ def test_a_wrapped_net_is_compared_with_any_model():
     other = compare_models(reference, wrap(small_net(arrays, (0, 1, 3, 2))), [1, 2, 3, 2, 1])
     assert other.sentence.startswith("first difference at t=0, candidate, ")
     assert other.sentence.endswith("; equal to numpy if the gates are ordered i,f,o,g")
-    ours = compare_models(reference, create("torch", case.CONFIG, weights=case.make_case_weights()), [1, 2, 3])
+    ours = compare_models(
+        reference, create("torch", case.CONFIG, weights=case.make_case_weights()), [1, 2, 3]
+    )
     assert ours.equal
     assert ours.compared == (
         "input gate", "forget gate", "candidate", "output gate", "cell", "hidden state", "logits"
