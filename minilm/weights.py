@@ -1,4 +1,4 @@
-"""Canonical weights: names, weight_shapes, the order of the gates i, f, g, o, and the initial_weights values.
+"""Canonical weights: names, shapes, the order of the gates i, f, g, o, and the initial values.
 
 Every backend gives and takes its weights under these names, so that one file opens in all of them.
 """
@@ -36,7 +36,7 @@ def weight_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
 
 
 def initial_weights(config: ModelConfig, dtype: str = "float32") -> dict[str, Array]:
-    """Return the initial_weights weights, a function of config.seed alone.
+    """Return the initial weights, a function of config.seed alone.
 
     The embedding is drawn from N(0, 1), kernels from U(-1/√H, 1/√H). Biases are 0, those of the forget gate 1
     (Jozefowicz et al., 2015). The numbers are drawn in float64 and then rounded, so that float32 and float64
