@@ -1,4 +1,4 @@
-"""Lay out lines of text: measure, pad, clip, wrap_line and align, so that every line fits 100 columns.
+"""Lay out lines of text: measure, pad, clip, wrap and align, so that every line fits 100 columns.
 
 A cell is the place of one narrow character on a terminal: a wide character takes two cells, a combining mark
 none. The text must be visible already (visible.py).
