@@ -128,3 +128,53 @@ def test_wrong_use_is_told_in_one_line(words, told):
 
 def test_torch_is_loaded_before_tensorflow():
     assert find_frameworks("import tensorflow as tf\nimport torch.nn as nn") == ["torch", "tensorflow"]
+
+
+STATE_NOT_DETACHED = """
+import torch
+from torch import nn
+embedding, lstm, head = nn.Embedding(9, 8), nn.LSTM(8, 8, batch_first=True), nn.Linear(8, 9)
+net = nn.ModuleList([embedding, lstm, head])
+optimizer, state = torch.optim.Adam(net.parameters()), None
+for step in range(20):
+    ids = torch.randint(0, 9, (3, 7))
+    outputs, state = lstm(embedding(ids[:, :-1]), state)
+    loss = nn.functional.cross_entropy(head(outputs).mT, ids[:, 1:])
+    optimizer.zero_grad(); loss.backward(); optimizer.step()
+"""
+
+
+def test_a_state_that_is_not_detached_is_explained_although_the_file_fails(tmp_path):
+    pytest.importorskip("torch")
+    (tmp_path / "train.py").write_text(STATE_NOT_DETACHED)
+    done = doctor(tmp_path / "train.py")
+    assert done.returncode == 1
+    assert "s.detach() for s in h" in done.stdout
+    assert "the file failed in step 2" in done.stdout
+
+
+def test_a_file_that_runs_out_of_time_keeps_its_findings(tmp_path):
+    pytest.importorskip("torch")
+    source = TRAINING.replace("import sys", "import sys, time").replace("print(", "time.sleep(1); print(")
+    (tmp_path / "train.py").write_text(source.format(name="BROKEN_LOOPS[0]"))
+    done = doctor(tmp_path / "train.py", "--seconds", "10")
+    assert done.returncode == 1
+    assert "targets_not_shifted" in done.stdout
+    assert "stopped after 10 s" in done.stdout
+
+
+def test_a_project_of_several_files_is_watched(tmp_path):
+    pytest.importorskip("torch")
+    (tmp_path / "parts.py").write_text(TRAINING.format(name="BROKEN_LOOPS[0]"))
+    (tmp_path / "train.py").write_text("import parts\n")
+    done = doctor(tmp_path / "train.py")
+    assert (done.returncode, "targets_not_shifted" in done.stdout) == (1, True)
+
+
+def test_a_file_that_fails_without_a_finding_is_no_clean_bill(tmp_path):
+    pytest.importorskip("torch")
+    source = TRAINING.replace("print(", "if float(loss) < 99: raise ValueError('mine')\n    print(")
+    (tmp_path / "train.py").write_text(source.format(name="Loop"))
+    done = doctor(tmp_path / "train.py")
+    assert done.returncode == 2
+    assert "ValueError: mine" in done.stdout

@@ -19,6 +19,7 @@ from minilm.numerics import log_softmax, softmax
 from minilm.records import ModelConfig
 from minilm.training.batches import Batches
 from minilm.training.fit import Schedule, fit
+from minilm.workflows.prepare import TrainingRequest, prepare
 
 NAMES = [check.__name__ for check, _ in doctor.CHECKS]
 
@@ -36,6 +37,16 @@ def fitted(backend, steps=200, rate=1e-2):
 def test_our_own_loop_gives_no_finding(backend):
     watching, _ = fitted(backend)
     assert (watching.findings(), watching.steps) == ([], 200)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", backends.available())
+def test_nothing_is_found_in_the_first_300_steps_of_the_default_training(backend):
+    prepared = prepare(TrainingRequest(backend=backend))
+    with pytest.raises(doctor.Enough), doctor.attach(prepared.model, limit=300) as (watched, watching):
+        for _ in fit(watched, prepared.batches, prepared.schedule, clip=prepared.clip):
+            pass
+    assert (watching.findings(), watching.steps) == ([], 300)
 
 
 def test_gates_that_a_rate_of_1_has_shut_are_laid_to_the_updates():

@@ -66,6 +66,35 @@ def fitted(optimizer, seed=None):
     return [finding.name for finding in watching.findings()], watching.steps
 
 
+def test_a_loss_that_expects_probabilities_but_gets_logits_is_named():
+    class NoSoftmax(Loop):
+        def loss(self, logits, targets):
+            return keras.losses.SparseCategoricalCrossentropy(from_logits=False)(targets, logits)
+
+    with doctor.attach_tensorflow() as watching:
+        list(NoSoftmax().run(4))
+    (finding,) = watching.findings()
+    assert finding.name == "loss_at_start"
+    assert "expects probabilities but gets logits" in finding.cause
+    assert "from_logits=True" in finding.fix
+
+
+def test_dropout_that_is_always_on_is_no_leaking_state():
+    class Net(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.embedding, self.head = keras.layers.Embedding(24, 16), keras.layers.Dense(24)
+
+        def call(self, ids, training=False):
+            return self.head(tf.nn.dropout(self.embedding(ids), 0.3)), None
+
+    class DropoutByHand(Loop):
+        def make_net(self):
+            return Net()
+
+    assert names(DropoutByHand())[0] == ["modes_mixed"]
+
+
 @pytest.mark.slow
 def test_fit_of_keras_is_watched():
     found, steps = fitted(keras.optimizers.SGD(0.1))

@@ -77,6 +77,9 @@ def _missing_softmax(run: WatchedRun) -> Finding | None:
     for step, details in run.detailed_steps:
         if details.takes in ("", "logits") or details.gets in ("", details.takes):
             continue
+        if min(details.sums.get(axis, 1.0) for axis in ("time", "batch")) < 1e-3:
+            # The softmax is there, over the wrong axis: see wrong_dimension.
+            continue
         gets, takes = details.gets, details.takes
         sign = "a negative loss: " if step.loss < 0 else ""
         return Finding(
