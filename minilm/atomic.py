@@ -49,7 +49,11 @@ def write_file(path: Path, data: bytes) -> None:
     """
     path = Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
-    _replace(path, data)
+    # A device or a pipe takes the bytes; a rename would put a file in its place.
+    if path.exists() and not path.is_file() and not path.is_dir():
+        path.write_bytes(data)
+    else:
+        _replace(path, data)
 
 
 def write_new_file(path: Path, data: bytes, name: str) -> None:

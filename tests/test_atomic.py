@@ -167,13 +167,34 @@ def test_a_file_left_empty_never_blocks_a_retry(tmp_path):
     assert path.read_bytes() == b"new"
 
 
-@pytest.mark.parametrize("path", [".", os.devnull])
-def test_a_folder_or_a_device_is_no_empty_file(tmp_path, monkeypatch, path):
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(MinilmError, match="exists already"), new_file(Path(path), "--trace"):
+@pytest.mark.parametrize("kind", ["folder", "pipe"])
+def test_a_folder_or_a_pipe_is_no_empty_file(tmp_path, kind):
+    path = make_special(tmp_path / kind, kind)
+    with pytest.raises(MinilmError, match="exists already"), new_file(path, "--trace"):
         pass
     with pytest.raises(MinilmError, match="exists already"):
-        write_new_file(Path(path), b"", "--trace")
+        write_new_file(path, b"", "--trace")
+    assert path.is_dir() or path.is_fifo()
+
+
+def test_a_pipe_is_written_into_and_stays(tmp_path):
+    path = make_special(tmp_path / "pipe", "pipe")
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    write_file(path, b"through")
+    assert os.read(reader, 99) == b"through"
+    os.close(reader)
+    assert path.is_fifo()
+
+
+def make_special(path: Path, kind: str) -> Path:
+    """Make a folder or a named pipe; never a real device, which a wrong line of code could remove."""
+    if kind == "folder":
+        path.mkdir()
+    elif hasattr(os, "mkfifo"):
+        os.mkfifo(path)
+    else:
+        pytest.skip("this system has no named pipes")
+    return path
 
 
 def test_a_file_in_a_folder_that_is_missing_is_one_line(tmp_path):

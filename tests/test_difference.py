@@ -59,7 +59,8 @@ def test_every_comparison_follows_the_rule(codec):
     assert facts_differ(0.5, 0.5 + shift, 1e-5)
     assert find_gap({"a": np.array([size])}, {"a": np.array([size + shift])}).apart == pytest.approx(shift)
     rows = {"logits": np.array([[size]])}, {"logits": np.array([[size + shift]])}
-    first = find_first_difference(*rows, tolerance=1e-5)
+    assert find_first_difference(*rows, tolerance=1e-5) is None
+    first = find_first_difference(*rows, tolerance=1e-5, scaled=False)
     assert first is not None
     assert first.apart == pytest.approx(shift)
     models = [create("numpy", ModelConfig(codec.vocab_size, 4, 4), "float64") for _ in range(2)]

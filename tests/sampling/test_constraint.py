@@ -344,7 +344,7 @@ def test_a_hostile_constraint_is_refused_by_name_within_two_seconds(pieces, make
 
 def test_what_the_trial_lets_through_is_refused_before_the_first_step(pieces, monkeypatch):
     """The trial knows single bytes alone; pieces can ask more of llguidance than these."""
-    monkeypatch.setattr("minilm.sampling.constraints.matcher.probe", lambda lark: "")
+    monkeypatch.setattr("minilm.sampling.constraints.matcher.try_grammar", lambda lark: "")
     with pytest.raises(MinilmError, match=r"^Regex is refused: .*not supported"):
         Regex("(?=a)b").bind(pieces)
 
